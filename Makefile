@@ -1,0 +1,138 @@
+# Everything a user or a contributor runs. Needs Python 3.11 or newer, make and git, and nothing else.
+
+# The first that is new enough is taken.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+# One worker per core; more than four wait for the same database server.
+PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4
+
+# Writes the generated documents into the folder it is given.
+GENERATE       := $(BIN)/python -m keystead.api.rest.generate
+GENERATED      := openapi.json configuration.md permissions.md
+PROVE_ROTATION := $(BIN)/python -m bench.prove_rotation
+MUTANTS        := $(BIN)/python -m bench.mutants
+BENCH          := $(BIN)/python -m bench
+
+CHECKS := format code types imports dependencies migrations workflows generated
+
+# Stamps name what they stand for (the folder, the contents of the locks), so that a moved checkout or another
+# branch installs what it needs, and nothing else does.
+checksum    = $(shell cksum $(1) | cksum | tr ' ' -)
+ENVIRONMENT := $(VENV)/.made-$(shell echo '$(CURDIR) $(PYTHON)' | cksum | tr ' ' -)
+EMBEDDED    := $(VENV)/.embedded-$(call checksum,pyproject.toml requirements/build.lock requirements/embedded.lock)
+DEV         := $(VENV)/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated openapi bench mutants \
+        prove-rotation check $(addprefix check-,$(CHECKS))
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(EMBEDDED) ## Start Keystead with its own PostgreSQL and Valkey (ARGS="--workers 2")
+	@exec $(BIN)/keystead serve $(ARGS)
+
+test: $(DEV) ## Run every test, with the coverage gate (ARGS="-k login")
+	@$(PYTEST) --cov $(ARGS)
+
+test-unit: $(DEV) ## Run the tests that need no database, cache or server
+	@$(PYTEST) -m "not integration" $(ARGS)
+
+test-integration: $(DEV) ## Run the tests that need them
+	@$(PYTEST) -m integration $(ARGS)
+
+check: $(addprefix check-,$(CHECKS)) ## Check everything but the tests; `make check-types` and the like for one part
+
+check-format: $(DEV)
+	@$(BIN)/ruff format --check --output-format concise || { echo "Mend the format with: make fmt" >&2; exit 1; }
+
+check-code: $(DEV)
+	@$(BIN)/ruff check --quiet
+
+check-types: $(DEV)
+	@$(BIN)/mypy --no-error-summary
+
+check-imports: $(DEV)
+	@$(BIN)/lint-imports --no-logo
+
+check-dependencies: $(DEV)
+	@$(BIN)/deptry .
+	@$(PIP) check
+
+check-migrations: $(DEV)
+	@$(BIN)/squawk src/keystead/migrations/*.sql
+
+check-workflows: $(DEV)
+	@$(BIN)/actionlint
+
+check-generated: $(DEV)
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(GENERATE) "$$fresh" && \
+	for file in $(GENERATED); do diff -u "docs/$$file" "$$fresh/$$file" || stale=1; done; \
+	[ -z "$$stale" ] || { echo "Generated files are stale. Renew them with: make docs-generated" >&2; exit 1; }
+
+fmt: $(DEV) ## Format the code and mend what can be mended by itself
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+security: $(DEV) ## Look for unsafe code, unsafe workflows and committed secrets (offline)
+	@$(BIN)/bandit --configfile pyproject.toml --recursive --quiet src
+	@$(BIN)/zizmor --offline --quiet .github/workflows
+	@$(BIN)/gitleaks git --no-banner --redact --log-level warn .
+
+docs-generated: $(DEV) ## Renew docs/openapi.json and the pages that are made from the code
+	@$(GENERATE) docs
+
+openapi: docs-generated
+
+lock: $(DEV) ## Renew the locks from pyproject.toml (ARGS="--upgrade" for newer versions)
+	@$(LOCK) pyproject.toml $(ARGS) --extra embedded --group dev -o requirements/dev.lock
+	@$(LOCK) pyproject.toml -c requirements/dev.lock --extra embedded -o requirements/embedded.lock
+	@$(LOCK) pyproject.toml -c requirements/dev.lock -o requirements/runtime.lock
+	@$(LOCK) --group build $(ARGS) -c requirements/dev.lock -o requirements/build.lock
+
+prove-rotation: $(DEV) ## Prove the rotation of refresh tokens in full (long)
+	@$(PROVE_ROTATION) $(ARGS)
+
+mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
+	@$(MUTANTS) $(ARGS)
+
+bench: $(DEV) ## Measure requests per second and start times
+	@$(BENCH) $(ARGS)
+
+clean: ## Remove the environment and every cache; your data stays
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	    .pytest_cache .ruff_cache
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(ENVIRONMENT):
+	@for each in $(PYTHON); do \
+	    if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "Keystead needs Python 3.11 or newer. Tried: $(PYTHON)." >&2; \
+	    echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; \
+	fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$python lacks venv or ensurepip. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$($$python --version) ..."; \
+	$$python -m venv --clear $(VENV) && touch $@
+
+# Every package is checked against its hash, the project's own build backend too; nothing is built from source.
+define install
+	@echo "Installing $(1) ..."
+	@rm -f $(VENV)/.embedded-* $(VENV)/.dev-*
+	@$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements/build.lock -r $(1)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(2)
+endef
+
+$(EMBEDDED): $(ENVIRONMENT)
+	$(call install,requirements/embedded.lock,$(EMBEDDED))
+
+$(DEV): $(ENVIRONMENT)
+	$(call install,requirements/dev.lock,$(EMBEDDED) $(DEV))

@@ -1,0 +1,3 @@
+"""Keystead: a self-hosted authentication backend."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The life of an account, beyond signing in: verbs over several rooms."""

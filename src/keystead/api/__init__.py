@@ -1,0 +1,1 @@
+"""Transports: decode, identify the caller, call one verb, encode."""

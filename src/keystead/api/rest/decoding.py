@@ -1,0 +1,79 @@
+"""From bytes to a checked body, with every bad field named."""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from keystead.api.rest.problems import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from keystead.kernel import strict_json
+from keystead.kernel.errors import FieldError, InvalidInput
+
+MAX_DEPTH = 8
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """The whole body. Raises PayloadTooLarge as soon as it is, MalformedRequest for a length that is none."""
+    declared = request.headers.get("content-length", "0")
+    if not (declared.isascii() and declared.isdigit()):
+        raise MalformedRequest(detail="Content-Length is not a number.")
+    if int(declared) > max_bytes:
+        raise PayloadTooLarge(max_bytes=max_bytes)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise PayloadTooLarge(max_bytes=max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def require_json(request: Request, *, also: tuple[str, ...] = ()) -> None:
+    """Raises UnsupportedMediaType. A form or plain text would let a foreign page send it without asking first."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if (
+        media_type.strip().lower() not in ("application/json", *also)
+        or charset not in ("", "charset=utf-8")
+        or request.headers.get("content-encoding", "identity").lower() != "identity"
+    ):
+        raise UnsupportedMediaType
+
+
+def decode(data: bytes, wanted: type[msgspec.Struct]) -> Any:
+    """`data` as `wanted`. Raises MalformedRequest for what is not JSON, InvalidInput with every bad field."""
+    try:
+        value = strict_json.loads(data, max_depth=MAX_DEPTH)
+    except strict_json.JsonRejected as error:
+        raise MalformedRequest(detail=f"The body is not acceptable JSON: {error}.") from error
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        raise InvalidInput(*_find_errors(value, wanted)) from None
+
+
+def _find_errors(value: object, wanted: type[msgspec.Struct]) -> list[FieldError]:
+    """What is wrong, field by field: the converter alone would stop at the first."""
+    if not isinstance(value, dict):
+        return [FieldError("", "wrong_type", "Expected an object.")]
+    fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
+    errors = [
+        FieldError(_pointer(name), "unknown_field", "This field is not known here, or not yours to set.")
+        for name in value
+        if name not in fields
+    ]
+    for name, field in fields.items():
+        if name not in value:
+            if field.required:
+                errors.append(FieldError(_pointer(name), "missing", "This field is required."))
+            continue
+        try:
+            msgspec.convert(value[name], field.type)
+        except msgspec.ValidationError as error:
+            errors.append(FieldError(_pointer(name), "invalid", f"{str(error).partition(' - at')[0]}."))
+    return errors
+
+
+def _pointer(name: str) -> str:
+    """RFC 6901 §3."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,101 @@
+"""Routes that describe the service: keys, discovery, OpenAPI, and the pages for people."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from keystead.api.rest import docs
+from keystead.api.rest.problems import RouteNotFound
+from keystead.api.rest.routes import Answer, Call, Reply, Route
+
+_PAGE = "text/html; charset=utf-8"
+
+
+class DiscoveryBody(msgspec.Struct):
+    """Only what works (RFC 8414 §2, OpenID Connect Discovery §3)."""
+
+    issuer: str
+    jwks_uri: str
+
+
+class JwksBody(msgspec.Struct):
+    """RFC 7517 §5."""
+
+    keys: list[dict[str, str]]
+
+
+async def jwks(call: Call) -> Reply:
+    return Reply(body=msgspec.Raw(call.core.keys.read_set()), cache_control="public, max-age=30")
+
+
+async def discovery(call: Call) -> Reply:
+    keys = f"{call.settings.public_url}/.well-known/jwks.json"
+    return Reply(body=DiscoveryBody(call.settings.issuer, keys), cache_control="public, max-age=30")
+
+
+async def openapi(call: Call) -> Reply:
+    return Reply(body=msgspec.Raw(call.documents.openapi), cache_control="public, max-age=300")
+
+
+async def index(call: Call) -> Reply:
+    return Reply(body=call.documents.index, media_type=_PAGE)
+
+
+async def error_page(call: Call) -> Reply:
+    page = docs.error_page(call.request.path_params["code"])
+    if page is None:
+        raise RouteNotFound
+    return Reply(body=page, media_type=_PAGE)
+
+
+async def stylesheet(_call: Call) -> Reply:
+    return Reply(
+        body=docs.STYLESHEET, media_type="text/css; charset=utf-8", cache_control="public, max-age=300"
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/.well-known/jwks.json",
+        handler=jwks,
+        summary="Public keys of access tokens (RFC 7517)",
+        answers=(Answer(HTTPStatus.OK, JwksBody, "The key set."),),
+    ),
+    Route(
+        method="GET",
+        path="/.well-known/openid-configuration",
+        handler=discovery,
+        summary="Where things are",
+        answers=(Answer(HTTPStatus.OK, DiscoveryBody, "The metadata."),),
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        handler=openapi,
+        summary="This description",
+        answers=(Answer(HTTPStatus.OK, dict, "OpenAPI 3.1."),),
+    ),
+    Route(
+        method="GET",
+        path="/docs",
+        handler=index,
+        summary="This description, for people",
+        answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
+    ),
+    Route(
+        method="GET",
+        path="/docs/style.css",
+        handler=stylesheet,
+        summary="The stylesheet of the pages",
+        answers=(Answer(HTTPStatus.OK, str, "A stylesheet.", "text/css"),),
+    ),
+    Route(
+        method="GET",
+        path="/docs/errors/{code}",
+        handler=error_page,
+        summary="What a problem's code means",
+        answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
+        refuses=(RouteNotFound,),
+    ),
+)

@@ -1,0 +1,117 @@
+"""The OpenAPI 3.1 document, generated from the declared routes."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from keystead import __version__
+from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, Problem, status_of
+from keystead.api.rest.routes import Answer, Route
+from keystead.kernel.caller import Access, Permission
+from keystead.kernel.errors import InvalidInput, Refusal
+
+_REF = "#/components/schemas/{name}"
+_DESCRIPTION = (
+    "Refusals are problems (RFC 9457) with a stable `code`; each code has a page under `/docs/errors/{code}`. "
+    "Times are RFC 3339 in UTC."
+)
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """OpenAPI 3.1 (JSON Schema 2020-12) of `routes`."""
+    routes = tuple(routes)
+    structs = {Problem, FieldsProblem, *_structs(routes)}
+    _, schemas = msgspec.json.schema_components(
+        sorted(structs, key=lambda struct: struct.__name__), ref_template=_REF
+    )
+    for name, schema in schemas.items():
+        if not name.endswith("Problem"):  # problems carry further members where there is more to say
+            schema.setdefault("additionalProperties", False)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for route in routes:
+        paths[route.path][route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Keystead", "version": __version__, "description": _DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "paths": dict(paths),
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "refresh_token": {"type": "http", "scheme": "bearer", "bearerFormat": "rt_…"},
+            },
+        },
+    }
+
+
+def _structs(routes: Iterable[Route]) -> Iterable[type[msgspec.Struct]]:
+    for route in routes:
+        for kind in (route.body, *(answer.body for answer in route.answers)):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                yield kind
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.handler.__module__.rpartition('.')[2]}_{route.handler.__name__}",
+        "summary": route.summary,
+        "tags": [route.handler.__module__.rpartition(".")[2]],
+        "responses": {str(answer.status.value): _answer(answer) for answer in route.answers},
+        "x-requires": str(route.requires),
+    }
+    if parameters := [part[1:-1] for part in route.path.split("/") if part.startswith("{")]:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            for name in parameters
+        ]
+    if route.body is not None:
+        schema = {"$ref": _REF.format(name=route.body.__name__)}
+        operation["requestBody"] = {
+            "required": not route.body_is_optional,
+            "content": {media_type: {"schema": schema} for media_type in route.media_types},
+        }
+    if security := _security(route):
+        operation["security"] = security
+    by_status: dict[HTTPStatus, list[type[Refusal]]] = defaultdict(list)
+    for refusal in route.refusals():
+        by_status[status_of(refusal)].append(refusal)
+    for status, refusals in by_status.items():
+        operation["responses"][str(status.value)] = _problem(refusals)
+    return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    match route.requires:
+        case Access.PUBLIC:
+            return []
+        case Access.REFRESH_TOKEN:  # in the header, or in the body
+            return [{"refresh_token": []}, {}]
+        case Access.SIGNED_IN_OR_REFRESH_TOKEN:
+            return [{"access_token": []}, {"refresh_token": []}, {}]
+        case Access.SIGNED_IN | Permission():
+            return [{"access_token": []}]
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": answer.description}
+    if answer.body is not None:
+        is_struct = isinstance(answer.body, type) and issubclass(answer.body, msgspec.Struct)
+        schema = (
+            {"$ref": _REF.format(name=answer.body.__name__)}
+            if is_struct
+            else {"type": "object" if answer.body is dict else "string"}
+        )
+        described["content"] = {answer.media_type: {"schema": schema}}
+    return described
+
+
+def _problem(refusals: list[type[Refusal]]) -> dict[str, Any]:
+    name = "FieldsProblem" if InvalidInput in refusals else "Problem"
+    return {
+        "description": " · ".join(f"`{refusal.code}` {refusal.message}" for refusal in refusals),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name=name)}}},
+    }

@@ -1,0 +1,144 @@
+"""Problems (RFC 9457): every refusal as an `application/problem+json` answer."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from keystead.accounts.verify_user import SeveralAttempts
+from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused, RefreshTooOften
+from keystead.jwt.jws import TokenRejected
+from keystead.kernel.caller import NotSignedIn, PermissionMissing
+from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
+from keystead.users.types import EmailTaken, UserNotFound
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class MalformedRequest(Refusal):
+    code = "malformed_request"
+    message = "The request cannot be read."
+
+
+class SeveralCredentials(Refusal):
+    code = "several_credentials"
+    message = "Send one credential: in the header or in the body."
+
+
+class CredentialInUrl(Refusal):
+    code = "credential_in_url"
+    message = "A URL is logged and remembered in many places: send credentials in a header or in the body."
+
+
+class RouteNotFound(Refusal):
+    code = "not_found"
+    message = "There is nothing at this path."
+
+
+class MethodNotAllowed(Refusal):
+    code = "method_not_allowed"
+    message = "This path does not take this method."
+
+
+class RequestTimeout(Refusal):
+    code = "request_timeout"
+    message = "The request took too long."
+
+
+class PayloadTooLarge(Refusal):
+    code = "payload_too_large"
+    message = "The body is larger than this route takes."
+
+
+class UnsupportedMediaType(Refusal):
+    code = "unsupported_media_type"
+    message = "Send the body as application/json, in UTF-8, without a content encoding."
+
+
+class InternalError(Refusal):
+    code = "internal_error"
+    message = "Something went wrong here. It was logged under the request id."
+
+
+STATUS: dict[type[Refusal], HTTPStatus] = {
+    MalformedRequest: HTTPStatus.BAD_REQUEST,
+    SeveralCredentials: HTTPStatus.BAD_REQUEST,
+    CredentialInUrl: HTTPStatus.BAD_REQUEST,
+    LoginRefused: HTTPStatus.UNAUTHORIZED,
+    NotSignedIn: HTTPStatus.UNAUTHORIZED,
+    RefreshRefused: HTTPStatus.UNAUTHORIZED,
+    TokenRejected: HTTPStatus.UNAUTHORIZED,
+    EmailUnverified: HTTPStatus.FORBIDDEN,
+    PermissionMissing: HTTPStatus.FORBIDDEN,
+    RouteNotFound: HTTPStatus.NOT_FOUND,
+    UserNotFound: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    EmailTaken: HTTPStatus.CONFLICT,
+    SeveralAttempts: HTTPStatus.CONFLICT,
+    PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
+    InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The body of every refusal. `errors` and the like stand beside these members where there is more to say."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    request_id: str | None = None
+
+
+class FieldProblem(msgspec.Struct, kw_only=True):
+    """One bad field of a 422, by JSON pointer (RFC 6901)."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class FieldsProblem(Problem, kw_only=True):
+    """A 422, with every bad field."""
+
+    errors: list[FieldProblem]
+
+
+def status_of(refusal: type[Refusal]) -> HTTPStatus:
+    """The nearest entry of STATUS among the refusal's ancestors; a test proves that there always is one."""
+    return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
+
+
+def problem_of(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    kind = type(refusal)
+    return {
+        "type": f"/docs/errors/{kind.code}",
+        "title": kind.message,
+        "status": status_of(kind).value,
+        "code": kind.code,
+        "request_id": request_id,
+        **refusal.detail,
+    }
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """WWW-Authenticate on every 401 (RFC 9110 §11.6.1), Retry-After and Allow where they apply."""
+    headers = {}
+    match status_of(type(refusal)):
+        case HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = 'Bearer realm="keystead"'
+        case HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.TOO_MANY_REQUESTS:
+            headers["retry-after"] = str(refusal.detail.get("retry_after", 1))
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["allow"] = str(refusal.detail["allow"])
+        case HTTPStatus.REQUEST_TIMEOUT | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            headers["connection"] = "close"  # what is left of the body is not worth reading
+        case _:
+            pass
+    return headers

@@ -1,0 +1,199 @@
+"""The ASGI application: finds the declared route, identifies the caller, decodes, calls the handler, encodes."""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+from starlette.datastructures import QueryParams
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Route as PathRoute
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from keystead.api.address import TrustedProxies
+from keystead.api.rest import docs, openapi
+from keystead.api.rest.catalogue import ROUTES
+from keystead.api.rest.decoding import decode, read_body, require_json
+from keystead.api.rest.middleware import Edge
+from keystead.api.rest.problems import (
+    MEDIA_TYPE,
+    CredentialInUrl,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    RequestTimeout,
+    RouteNotFound,
+    headers_of,
+    problem_of,
+    status_of,
+)
+from keystead.api.rest.routes import Call, Documents, Drain, Reply, Route
+from keystead.auth.identify import Identity
+from keystead.core import Core
+from keystead.jwt.jws import TokenRejected
+from keystead.kernel.caller import NotSignedIn, Permission
+from keystead.kernel.errors import Refusal
+from keystead.kernel.telemetry import current_request_id
+from keystead.settings import Settings
+
+log = structlog.get_logger("http")
+
+_CREDENTIAL_NAMES = frozenset({"access_token", "refresh_token", "token", "password", "id_token", "secret"})
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+
+
+def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
+    """The whole REST transport over `core`."""
+    by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+    for route in ROUTES:
+        by_path[route.path][route.method] = route
+    environment = Environment(core, settings, drain)
+    app: ASGIApp = Router(
+        routes=[PathRoute(path, PathApp(path, methods, environment)) for path, methods in by_path.items()],
+        default=_not_found,
+        redirect_slashes=False,
+    )
+    if settings.cors.allowed_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors.allowed_origins,
+            allow_methods=sorted({route.method for route in ROUTES}),
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["retry-after", "x-request-id"],
+            max_age=settings.cors.max_age_secs,
+        )
+    return Edge(
+        app,
+        drain=drain,
+        proxies=TrustedProxies(settings.server.trusted_proxies),
+        legacy_headers=settings.security_headers.legacy,
+    )
+
+
+class Environment:
+    """What every call carries."""
+
+    __slots__ = ("core", "documents", "drain", "settings")
+
+    def __init__(self, core: Core, settings: Settings, drain: Drain) -> None:
+        self.core = core
+        self.settings = settings
+        self.drain = drain
+        self.documents = Documents(
+            openapi=msgspec.json.encode(openapi.document(ROUTES)), index=docs.index(ROUTES)
+        )
+
+
+class PathApp:
+    """One path: picks the route by method, and turns whatever is raised into a problem."""
+
+    def __init__(self, path: str, methods: dict[str, Route], environment: Environment) -> None:
+        self._path = path
+        self._methods = methods
+        self._allow = ", ".join(_with_head(methods))
+        self._environment = environment
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["keystead.route"] = self._path
+        request = Request(scope, receive)
+        try:
+            async with asyncio.timeout(self._environment.settings.server.request_timeout_secs):
+                reply = await self._reply(request)
+        except Refusal as refusal:
+            reply = refuse(refusal)
+        except TimeoutError:
+            reply = refuse(RequestTimeout())
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("request.failed")
+            reply = refuse(InternalError())
+        await _send(reply, send)
+
+    async def _reply(self, request: Request) -> Reply:
+        method = "GET" if request.method == "HEAD" else request.method
+        route = self._methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(allow=self._allow)
+        _check_edges(request)
+        env = self._environment
+        call = Call(request, env.core, env.settings, env.drain, env.documents)
+        if route.needs_identity:
+            call.identified = await _identify(call)
+            if isinstance(route.requires, Permission):
+                call.identified.caller.require(route.requires)
+        if route.body is not None:
+            call.body = await _body(request, route, env.settings)
+        return await route.handler(call)
+
+
+def refuse(refusal: Refusal) -> Reply:
+    """A refusal as a problem."""
+    kind = type(refusal)
+    if kind is TokenRejected:  # why a token was rejected is ours to know
+        refusal = NotSignedIn()
+    return Reply(
+        status_of(kind),
+        problem_of(refusal, current_request_id() or ""),
+        media_type=MEDIA_TYPE,
+        headers=headers_of(refusal),
+    )
+
+
+async def _identify(call: Call) -> Identity:
+    token = call.bearer_token()
+    if token is None:
+        raise NotSignedIn
+    return await call.core.auth.identify(token)
+
+
+async def _body(request: Request, route: Route, settings: Settings) -> msgspec.Struct | None:
+    if route.body is None:
+        return None
+    data = await read_body(request, max_bytes=route.max_body_bytes or settings.server.max_request_size)
+    if route.body_is_optional and not data:
+        return None
+    require_json(request, also=route.media_types)
+    body: msgspec.Struct = decode(data, route.body)
+    return body
+
+
+def _check_edges(request: Request) -> None:
+    """What must be refused before anybody looks at the request: a Host that is none, a credential in the URL."""
+    hosts = request.headers.getlist("host")
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise MalformedRequest(detail="The Host header is missing, doubled or malformed.")
+    query = request.scope["query_string"]
+    if query and not _CREDENTIAL_NAMES.isdisjoint(QueryParams(query)):
+        raise CredentialInUrl
+
+
+async def _not_found(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await _send(refuse(RouteNotFound()), send)
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    body = _encode(reply)
+    headers = [
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", reply.cache_control.encode()),
+        *((name.encode(), value.encode()) for name, value in reply.headers.items()),
+    ]
+    if reply.body is not None:
+        headers.append((b"content-type", reply.media_type.encode()))
+    await send({"type": "http.response.start", "status": reply.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _encode(reply: Reply) -> bytes:
+    if reply.body is None:
+        return b""
+    return reply.body.encode() if isinstance(reply.body, str) else msgspec.json.encode(reply.body)
+
+
+def _with_head(methods: Iterable[str]) -> list[str]:
+    return sorted({*methods, "HEAD"} if "GET" in methods else {*methods})

@@ -1,0 +1,33 @@
+"""The catalogue of events."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+
+class EventName(StrEnum):
+    USER_REGISTERED = "user.registered"
+    USER_CREATED = "user.created"
+    USER_VERIFIED = "user.verified"
+    USER_UPDATED = "user.updated"
+    ROLE_GRANTED = "role.granted"
+    LOGIN_FAILED = "login.failed"
+    SESSION_STARTED = "session.started"
+    SESSION_REFRESHED = "session.refreshed"
+    SESSION_REFRESH_REPEATED = "session.refresh_repeated"
+    SESSION_ENDED = "session.ended"
+    TOKEN_REUSED = "token.reused"
+    TOKEN_FROM_THE_FUTURE = "token.from_the_future"
+    KEY_ADDED = "key.added"
+    KEY_REVOKED = "key.revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened (`name`), by whom (`actor_id`, None: an operator or nobody known), to whom (`subject_id`)."""
+
+    name: EventName
+    actor_id: UUID | None = None
+    subject_id: UUID | None = None
+    session_id: UUID | None = None
+    detail: dict[str, str | int | bool] = field(default_factory=dict)

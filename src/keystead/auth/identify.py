@@ -1,0 +1,65 @@
+"""Identify: who stands behind an access token, at this moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from keystead.jwt.verifier import TokenVerifier
+from keystead.kernel.caller import Caller, NotSignedIn
+from keystead.kernel.clock import Clock
+from keystead.kernel.db import Database
+from keystead.kernel.ids import SessionId, UserId
+from keystead.roles.types import permissions_of
+from keystead.users.store import STORED_USER_COLUMNS
+from keystead.users.types import StoredUser
+
+# Joins sessions, users, roles, data keys and the installation: every request of a signed-in user reads the state of
+# its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker.
+IDENTIFY = f"""
+    SELECT s.auth_time,
+           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
+           {STORED_USER_COLUMNS}
+      FROM sessions s
+      JOIN users u ON u.id = s.user_id
+      JOIN data_keys k ON k.owner_id = u.id
+      JOIN installation i ON i.epoch = s.epoch
+     WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND u.status = 'active'
+       AND keystead_now() < least(s.idle_expires_at, s.absolute_expires_at)
+"""  # noqa: S608 - constants of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The caller and their account, read together."""
+
+    caller: Caller
+    account: StoredUser
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Raises NotSignedIn, whatever is wrong with the token or its session."""
+
+    db: Database
+    verifier: TokenVerifier
+    clock: Clock
+
+    async def __call__(self, access_token: str) -> Identity:
+        claims = await self.verifier.verify(access_token, now=self.clock.now())
+        row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
+        if row is None:
+            raise NotSignedIn
+        auth_time, roles, *account = row
+        return _identity(claims.session_id, auth_time, tuple(roles), StoredUser(*account))
+
+
+def _identity(
+    session_id: SessionId, auth_time: datetime, roles: tuple[str, ...], account: StoredUser
+) -> Identity:
+    caller = Caller(
+        user_id=UserId(account.id),
+        session_id=session_id,
+        roles=roles,
+        permissions=permissions_of(roles),
+        auth_time=auth_time,
+    )
+    return Identity(caller, account)

@@ -1,0 +1,140 @@
+"""Refresh: one statement judges the token, rotates, and records."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from keystead.audit.types import EventName
+from keystead.auth.refusals import RefreshRefused, RefreshTooOften
+from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.kernel.caller import Access
+from keystead.kernel.db import Database
+from keystead.kernel.ids import SessionId, UserId
+from keystead.kernel.telemetry import AUTH_ATTEMPTS, current_request_id
+from keystead.sessions.refresh_token import RefreshClaim, RefreshTokens
+from keystead.sessions.types import EndReason, Lifetimes, LiveSession
+
+MAX_REPEATS = 20
+
+# Joins sessions, users, roles, the installation and the trail: a refresh is one round trip, and the change and its
+# audit row are one commit, made before anything is answered or refused. The row is locked first and the time read
+# after, so that of racing requests each is judged on what the one before left behind.
+ROTATE = f"""
+    WITH locked AS MATERIALIZED (
+        SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
+               s.idle_expires_at, s.absolute_expires_at,
+               s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch AS is_open
+          FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN installation i
+         WHERE s.id = $1
+           FOR UPDATE OF s
+    ), timed AS MATERIALIZED (
+        SELECT locked.*, keystead_now() AS now FROM locked
+    ), judged AS MATERIALIZED (
+        SELECT timed.*,
+               CASE WHEN NOT is_open OR now >= idle_expires_at OR now >= absolute_expires_at THEN 'dead'
+                    WHEN $2 = generation THEN 'rotated'
+                    WHEN $2 = generation - 1 AND now < rotated_at + $3::interval
+                         THEN CASE WHEN reuse_count < {MAX_REPEATS} THEN 'repeated' ELSE 'too_often' END
+                    WHEN $2 < generation THEN 'reused'
+                    ELSE 'from_the_future'
+                END AS verdict
+          FROM timed
+    ), changed AS (
+        UPDATE sessions s
+           SET generation = CASE j.verdict WHEN 'rotated' THEN s.generation + 1 ELSE s.generation END,
+               rotated_at = CASE j.verdict WHEN 'rotated' THEN j.now ELSE s.rotated_at END,
+               reuse_count = CASE j.verdict WHEN 'rotated' THEN 0
+                                            WHEN 'repeated' THEN s.reuse_count + 1
+                                            ELSE s.reuse_count END,
+               idle_expires_at = CASE j.verdict WHEN 'rotated' THEN least(j.now + $4::interval, s.absolute_expires_at)
+                                                ELSE s.idle_expires_at END,
+               ended_at = CASE j.verdict WHEN 'reused' THEN j.now END,
+               ended_because = CASE j.verdict WHEN 'reused' THEN '{EndReason.TOKEN_REUSED}' END
+          FROM judged j
+         WHERE s.id = j.id AND j.verdict IN ('rotated', 'repeated', 'reused')
+     RETURNING s.generation, s.idle_expires_at
+    ), recorded AS (
+        INSERT INTO audit_events (at, event, actor_id, subject_id, session_id, request_id)
+        SELECT now,
+               CASE verdict WHEN 'rotated' THEN '{EventName.SESSION_REFRESHED}'
+                            WHEN 'repeated' THEN '{EventName.SESSION_REFRESH_REPEATED}'
+                            WHEN 'reused' THEN '{EventName.TOKEN_REUSED}'
+                            ELSE '{EventName.TOKEN_FROM_THE_FUTURE}' END,
+               CASE WHEN verdict IN ('rotated', 'repeated') THEN user_id END, user_id, id, $5
+          FROM judged
+         WHERE verdict IN ('rotated', 'repeated', 'reused', 'from_the_future')
+    )
+    SELECT j.verdict, j.id, j.user_id, j.client_id, coalesce(c.generation, j.generation) AS generation, j.amr,
+           j.auth_time, ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = j.user_id ORDER BY r.role) AS roles,
+           coalesce(c.idle_expires_at, j.idle_expires_at) AS expires_at, j.now
+      FROM judged j LEFT JOIN changed c ON true
+"""  # noqa: S608 - constants of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on a refresh token, and its session as the verdict left it."""
+
+    verdict: str
+    id: SessionId
+    user_id: UserId
+    client_id: str
+    generation: int
+    amr: list[str]
+    auth_time: datetime
+    roles: list[str]
+    expires_at: datetime
+    now: datetime
+
+    def session(self) -> LiveSession:
+        return LiveSession(
+            id=self.id,
+            user_id=self.user_id,
+            client_id=self.client_id,
+            generation=self.generation,
+            amr=tuple(self.amr),
+            auth_time=self.auth_time,
+            roles=tuple(self.roles),
+            expires_at=self.expires_at,
+            now=self.now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """The next token pair for a refresh token; the same pair's refresh token again for a retry within the window.
+
+    Raises RefreshRefused, also when a token that was replaced comes back too late: its session has then ended,
+    because somebody else holds a token of it (RFC 9700 §4.14.2). Raises RefreshTooOften.
+    """
+
+    db: Database
+    refresh_tokens: RefreshTokens
+    lifetimes: Lifetimes
+    issue_token_pair: IssueTokenPair
+    requires: ClassVar = Access.REFRESH_TOKEN
+    refuses: ClassVar = (RefreshRefused, RefreshTooOften)
+
+    async def __call__(self, token: str) -> TokenPair:
+        claim = self.refresh_tokens.read(token)
+        judgement = await self._judge(claim) if claim else None
+        verdict = judgement.verdict if judgement else "forged"
+        AUTH_ATTEMPTS.labels("refresh", verdict).inc()
+        match verdict:
+            case "rotated" | "repeated" if judgement:
+                return self.issue_token_pair(judgement.session())
+            case "too_often":
+                raise RefreshTooOften(retry_after=1)
+            case _:
+                raise RefreshRefused
+
+    async def _judge(self, claim: RefreshClaim) -> Judgement | None:
+        row = await self.db.fetch_row(
+            ROTATE,
+            claim.session_id,
+            claim.generation,
+            self.lifetimes.reuse_window,
+            self.lifetimes.idle,
+            current_request_id(),
+        )
+        return Judgement(*row) if row else None

@@ -1,0 +1,74 @@
+"""Register: a new account, or an attempt at one that waits for proof of its address."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keystead.audit import trail
+from keystead.audit.types import Event, EventName
+from keystead.auth.start_session import StartSession
+from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.kernel.caller import Access
+from keystead.kernel.db import Database, Tx
+from keystead.kernel.errors import InvalidInput, Overloaded
+from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.roles import store as roles
+from keystead.roles.types import USER
+from keystead.users import store
+from keystead.users.add_user import AddUser, NewUser
+from keystead.users.email import parse_email
+from keystead.users.passwords import Hasher, PasswordRules
+from keystead.users.profile import ShowProfile, check_name
+from keystead.users.types import EmailTaken, StoredUser, User, UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An account that is ready, signed in."""
+
+    user: User
+    token_pair: TokenPair
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationRequired:
+    """An attempt was noted. Said alike for a free and a taken address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where addresses must be proven, every call adds a pending attempt, does the same work and answers alike;
+    otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded."""
+
+    db: Database
+    hasher: Hasher
+    rules: PasswordRules
+    add_user: AddUser
+    show_profile: ShowProfile
+    start_session: StartSession
+    issue_token_pair: IssueTokenPair
+    require_verified_email: bool
+    requires: ClassVar = Access.PUBLIC
+    refuses: ClassVar = (InvalidInput, EmailTaken, Overloaded)
+
+    async def __call__(
+        self, *, email: str, password: str, full_name: str | None
+    ) -> Registered | VerificationRequired:
+        address = parse_email(email)
+        check_name(full_name)
+        self.rules.check(password, email=address, full_name=full_name)
+        status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
+        hashed = await self.hasher.hash(password)
+        new = NewUser(address, full_name, hashed, status=status, is_verified=False)
+        async with self.db.begin() as tx:
+            stored = await self._add(tx, new)
+            session = await self.start_session(tx, stored.id, password_version=1, amr=("pwd",))
+        if session is None:  # an attempt: a session starts for an active user only
+            return VerificationRequired()
+        AUTH_ATTEMPTS.labels("register", "admitted").inc()
+        return Registered(self.show_profile(stored), self.issue_token_pair(session))
+
+    async def _add(self, tx: Tx, new: NewUser) -> StoredUser:
+        user_id = await self.add_user(tx, new)
+        await roles.grant(tx, user_id, USER)
+        await trail.record(tx, Event(EventName.USER_REGISTERED, actor_id=user_id, subject_id=user_id))
+        return await store.load(tx, user_id)

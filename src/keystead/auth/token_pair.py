@@ -1,0 +1,46 @@
+"""From a live session to the pair of tokens that its holder gets."""
+
+from dataclasses import dataclass
+
+from keystead.jwt.issuer import TokenIssuer
+from keystead.kernel.ids import SessionId
+from keystead.kernel.secrets import Secret
+from keystead.sessions.refresh_token import RefreshTokens
+from keystead.sessions.types import LiveSession
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """`expires_in` and `refresh_expires_in` are whole seconds from the moment of issue."""
+
+    access_token: Secret
+    expires_in: int
+    refresh_token: Secret
+    refresh_expires_in: int
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class IssueTokenPair:
+    """A fresh access token, and the refresh token of the session's generation."""
+
+    issuer: TokenIssuer
+    refresh_tokens: RefreshTokens
+
+    def __call__(self, session: LiveSession) -> TokenPair:
+        access = self.issuer.issue(
+            user_id=session.user_id,
+            session_id=session.id,
+            client_id=session.client_id,
+            auth_time=session.auth_time,
+            amr=session.amr,
+            roles=session.roles,
+            now=session.now,
+        )
+        return TokenPair(
+            access_token=access.token,
+            expires_in=access.expires_in,
+            refresh_token=self.refresh_tokens.make(session.id, session.generation),
+            refresh_expires_in=int((session.expires_at - session.now).total_seconds()),
+            session_id=session.id,
+        )

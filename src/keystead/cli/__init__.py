@@ -1,0 +1,1 @@
+"""Commands for operators; each calls `Core` or `serving`."""

@@ -1,0 +1,1 @@
+"""What every room stands on: database, time, ids, secrets, the caller, refusals, telemetry."""

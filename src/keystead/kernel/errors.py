@@ -1,0 +1,60 @@
+"""Refusals: every rule's "no", with a stable code and no knowledge of HTTP."""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """Base of every expected "no".
+
+    `code` is stable and documented; `message` is for people and names the mend where there is one;
+    `detail` holds named facts that the caller may see.
+    """
+
+    code: ClassVar[str]
+    message: ClassVar[str]
+
+    def __init__(self, **detail: object) -> None:
+        super().__init__(self.message)
+        self.detail = detail
+
+
+class Unavailable(Refusal):
+    """A part that the request cannot do without is down; nothing was done, or nobody knows whether it was."""
+
+    code = "unavailable"
+    message = "A part of the service is down. Try again in a moment."
+
+
+class Overloaded(Refusal):
+    """More work is waiting than can be done in time; nothing was done."""
+
+    code = "overloaded"
+    message = "The service is busy. Try again in a moment."
+
+
+class InvalidInput(Refusal):
+    """Input that cannot be accepted; `errors` lists every bad field as `{"pointer", "code", "message"}`."""
+
+    code = "invalid_input"
+    message = "Some fields cannot be accepted."
+
+    def __init__(self, *errors: "FieldError") -> None:
+        super().__init__(errors=[error.as_dict() for error in errors])
+
+
+class FieldError:
+    """One bad field: where (RFC 6901 JSON pointer), a stable code, and a sentence."""
+
+    __slots__ = ("code", "message", "pointer")
+
+    def __init__(self, pointer: str, code: str, message: str) -> None:
+        self.pointer = pointer
+        self.code = code
+        self.message = message
+
+    def as_dict(self) -> dict[str, str]:
+        return {"pointer": self.pointer, "code": self.code, "message": self.message}
+
+
+class CannotStart(Exception):
+    """Something that only the operator can mend; the text says what and how. Commands exit with 2."""

@@ -1,0 +1,12 @@
+-- What the runtime role may do, applied anew after every migration. The migrator names the role.
+DO $$
+DECLARE
+    runtime text := current_setting('keystead.runtime_role');
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', runtime);
+    EXECUTE format('GRANT SELECT ON schema_migrations TO %I', runtime);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE ON installation, vault_keys, signing_keys TO %I', runtime);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON data_keys, users, sessions, user_roles TO %I', runtime);
+    EXECUTE format('GRANT SELECT, INSERT ON audit_events TO %I', runtime);
+END
+$$;

@@ -1,0 +1,1 @@
+"""Keeping an installation well: health, and later backup, restore, rekeying."""

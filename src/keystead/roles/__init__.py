@@ -1,0 +1,1 @@
+"""Roles: which there are, what they permit, who holds them."""

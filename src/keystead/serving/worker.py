@@ -1,0 +1,101 @@
+"""One worker process: a core, its transports, and an event loop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+import uvloop
+
+from keystead.api.rest.server import rest_app
+from keystead.core import open_core
+from keystead.kernel.config import ConfigError
+from keystead.kernel.errors import CannotStart, Unavailable
+from keystead.kernel.telemetry import configure_logging
+from keystead.serving.drain import Drain
+from keystead.settings import Settings, load
+
+log = structlog.get_logger("worker")
+
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with the signals left to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _tell_supervisor()
+        log.info("worker.ready", pid=os.getpid())
+
+
+def main() -> int:
+    """Serve on the listening socket that the supervisor handed over, until told to stop."""
+    try:
+        settings = load().settings
+        configure_logging(level=settings.logging.level, form=settings.logging.format)
+        listener = socket.socket(fileno=int(os.environ["KEYSTEAD_LISTEN_FD"]))
+        uvloop.run(_serve(settings, listener))
+    except (ConfigError, CannotStart, Unavailable) as error:
+        log.error("worker.cannot_start", reason=str(error))  # noqa: TRY400 - the text is the whole of it
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    drain = Drain(settings.server.drain_secs)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain.start)
+    async with open_core(settings, workers=int(os.environ["KEYSTEAD_WORKERS"])) as running:
+        server = _Server(_config(settings, rest_app(running.core, settings, drain)))
+        fresh = asyncio.create_task(running.keyring.keep_fresh())
+        stopping = asyncio.create_task(_stop_when_drained(drain, server))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            for task in (fresh, stopping):
+                task.cancel()
+
+
+def _config(settings: Settings, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn's types are those of another ASGI typing package
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,  # who is believed is ours to decide: api/address.py
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.server.request_timeout_secs) + 1,
+    )
+
+
+async def _stop_when_drained(drain: Drain, server: uvicorn.Server) -> None:
+    await drain.finished()
+    server.should_exit = True
+
+
+def _tell_supervisor() -> None:
+    """One byte: from now on requests are answered."""
+    if (descriptor := os.environ.get("KEYSTEAD_READY_FD")) is not None:
+        os.write(int(descriptor), b"\n")
+        os.close(int(descriptor))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

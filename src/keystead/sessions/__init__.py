@@ -1,0 +1,1 @@
+"""Sessions: their rows, their refresh tokens, their ends."""

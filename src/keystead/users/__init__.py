@@ -1,0 +1,1 @@
+"""People: their accounts, e-mail identities and passwords."""

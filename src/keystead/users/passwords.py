@@ -1,0 +1,145 @@
+"""Passwords: the rules for new ones, Argon2id (RFC 9106), and the bounded pool that hashes them."""
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type, extract_parameters
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from keystead.kernel.errors import FieldError, InvalidInput, Overloaded
+from keystead.kernel.telemetry import PASSWORD_QUEUE
+from keystead.users.email import EmailAddress
+
+T = TypeVar("T")
+
+MAX_BYTES = 1024
+_MIN_CONTEXT_WORD = 4
+# A stored hash may not ask for more than this, wherever it came from: verifying it is work that others wait for.
+_MAX_MEMORY_KIB, _MAX_ITERATIONS, _MAX_PARALLELISM = 262144, 10, 8
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Argon2Cost:
+    memory_kib: int
+    iterations: int
+    parallelism: int
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRules:
+    """NIST SP 800-63B-4 §3.1.1.2: length and context words; no composition rules, no expiry."""
+
+    min_length: int
+    context_words: tuple[str, ...]
+
+    def check(self, password: str, *, email: EmailAddress, full_name: str | None) -> None:
+        """Raises InvalidInput. Length counts characters of the normal form; context words count for nothing."""
+        normal = unicodedata.normalize("NFC", password)
+        if len(password.encode()) > MAX_BYTES:
+            raise _refused("password_too_long", f"The password is longer than {MAX_BYTES} bytes.")
+        if len(normal) < self.min_length:
+            raise _refused("password_too_short", f"Use at least {self.min_length} characters.")
+        words = self._context(email, full_name)
+        if len(_without(normal.casefold(), words)) < self.min_length:
+            raise _refused(
+                "password_context_word",
+                "Words from your name, your address or this service count for nothing: "
+                f"use at least {self.min_length} characters beside them.",
+            )
+
+    def _context(self, email: EmailAddress, full_name: str | None) -> list[str]:
+        texts = (*self.context_words, email.local, email.domain, full_name or "")
+        words = {word.casefold() for text in texts for word in (text, *_WORD.findall(text))}
+        return sorted(
+            (word for word in words if len(word) >= _MIN_CONTEXT_WORD),
+            key=len,
+            reverse=True,
+        )
+
+
+class Hasher:
+    """Argon2id in threads of its own: at most `threads` at once and `queue` waiting; beyond that Overloaded.
+
+    Passwords are hashed in Unicode NFC (RFC 8265 §4.2.2) and otherwise exactly as received.
+    """
+
+    def __init__(self, cost: Argon2Cost, *, threads: int, queue: int) -> None:
+        self._argon2 = PasswordHasher(
+            time_cost=cost.iterations,
+            memory_cost=cost.memory_kib,
+            parallelism=cost.parallelism,
+            type=Type.ID,
+        )
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._limit = threads + queue
+        self._waiting = 0
+        # Checked where there is no stored hash, so that an unknown address costs what a known one costs.
+        self.decoy = self._argon2.hash("no password of anybody")
+
+    async def hash(self, password: str) -> str:
+        return await self._run(lambda: self._argon2.hash(_prepared(password)))
+
+    async def verify(self, stored: str, password: str) -> bool:
+        """Whether `password` is the one behind `stored`. A hash beyond the ceilings never matches."""
+        if not _is_affordable(stored):
+            stored = self.decoy
+        return await self._run(lambda: self._matches(stored, password))
+
+    def is_outdated(self, stored: str) -> bool:
+        """Whether `stored` was made with other parameters than today's."""
+        return self._argon2.check_needs_rehash(stored)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _matches(self, stored: str, password: str) -> bool:
+        try:
+            return self._argon2.verify(stored, _prepared(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= self._limit:
+            raise Overloaded(retry_after=1)
+        self._waiting += 1
+        PASSWORD_QUEUE.inc()
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        # Counted until the thread is done, even when nobody waits for it any more: a started hash does not stop.
+        future.add_done_callback(self._done)
+        return await future
+
+    def _done(self, _future: "asyncio.Future[T]") -> None:
+        self._waiting -= 1
+        PASSWORD_QUEUE.dec()
+
+
+def _prepared(password: str) -> bytes:
+    return unicodedata.normalize("NFC", password).encode()
+
+
+def _is_affordable(stored: str) -> bool:
+    try:
+        asked = extract_parameters(stored)
+    except InvalidHashError:
+        return False
+    return (
+        asked.memory_cost <= _MAX_MEMORY_KIB
+        and asked.time_cost <= _MAX_ITERATIONS
+        and asked.parallelism <= _MAX_PARALLELISM
+    )
+
+
+def _without(text: str, words: Iterable[str]) -> str:
+    for word in words:
+        text = text.replace(word, "")
+    return text
+
+
+def _refused(code: str, message: str) -> InvalidInput:
+    return InvalidInput(FieldError("/password", code, message))
