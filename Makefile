@@ -2,11 +2,11 @@
 
 # The first that is new enough is taken.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
-VENV   ?= .venv
-BIN    := $(VENV)/bin
+BIN    := .venv/bin
 
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+LOCK   := $(BIN)/uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+          --no-annotate --no-header
 # One worker per core; more than four wait for the same database server.
 PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4
 
@@ -22,12 +22,12 @@ CHECKS := format code types imports dependencies migrations workflows generated
 # Stamps name what they stand for (the folder, the contents of the locks), so that a moved checkout or another
 # branch installs what it needs, and nothing else does.
 checksum    = $(shell cksum $(1) | cksum | tr ' ' -)
-ENVIRONMENT := $(VENV)/.made-$(shell echo '$(CURDIR) $(PYTHON)' | cksum | tr ' ' -)
-EMBEDDED    := $(VENV)/.embedded-$(call checksum,pyproject.toml requirements/build.lock requirements/embedded.lock)
-DEV         := $(VENV)/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
+ENVIRONMENT := .venv/.made-$(shell echo '$(CURDIR) $(PYTHON)' | cksum | tr ' ' -)
+EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build.lock requirements/embedded.lock)
+DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated openapi bench mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated bench mutants \
         prove-rotation check $(addprefix check-,$(CHECKS))
 
 help: ## Show this list
@@ -70,8 +70,8 @@ check-workflows: $(DEV)
 	@$(BIN)/actionlint
 
 check-generated: $(DEV)
-	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(GENERATE) "$$fresh" && \
-	for file in $(GENERATED); do diff -u "docs/$$file" "$$fresh/$$file" || stale=1; done; \
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; $(GENERATE) "$$fresh"; stale=; \
+	for file in $(GENERATED); do diff -u "docs/$$file" "$$fresh/$$file" || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale. Renew them with: make docs-generated" >&2; exit 1; }
 
 fmt: $(DEV) ## Format the code and mend what can be mended by itself
@@ -85,8 +85,6 @@ security: $(DEV) ## Look for unsafe code, unsafe workflows and committed secrets
 
 docs-generated: $(DEV) ## Renew docs/openapi.json and the pages that are made from the code
 	@$(GENERATE) docs
-
-openapi: docs-generated
 
 lock: $(DEV) ## Renew the locks from pyproject.toml (ARGS="--upgrade" for newer versions)
 	@$(LOCK) pyproject.toml $(ARGS) --extra embedded --group dev -o requirements/dev.lock
@@ -104,12 +102,12 @@ bench: $(DEV) ## Measure requests per second and start times
 	@$(BENCH) $(ARGS)
 
 clean: ## Remove the environment and every cache; your data stays
-	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 	    .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(ENVIRONMENT):
-	@for each in $(PYTHON); do \
+	@python=; for each in $(PYTHON); do \
 	    if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
@@ -119,13 +117,13 @@ $(ENVIRONMENT):
 	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
 	    echo "$$python lacks venv or ensurepip. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
 	fi; \
-	echo "Making $(VENV) with $$($$python --version) ..."; \
-	$$python -m venv --clear $(VENV) && touch $@
+	echo "Making .venv with $$($$python --version) ..."; \
+	$$python -m venv --clear .venv && touch $@
 
 # Every package is checked against its hash, the project's own build backend too; nothing is built from source.
 define install
 	@echo "Installing $(1) ..."
-	@rm -f $(VENV)/.embedded-* $(VENV)/.dev-*
+	@rm -f .venv/.embedded-* .venv/.dev-*
 	@$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements/build.lock -r $(1)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(2)

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -403,6 +404,11 @@ def _find_problems(settings: Settings) -> Iterator[str]:
     url = settings.server.public_url
     if url is not None and not url.startswith(("http://", "https://")):
         yield "server.public_url must start with https:// (or http:// for a trial)."
+    for network in settings.server.trusted_proxies:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            yield f"server.trusted_proxies: {network!r} is no network; write it like 10.0.0.0/8 or 192.0.2.7."
     for origin in settings.cors.allowed_origins:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
             yield f"cors.allowed_origins: {origin!r} is no origin; write it like https://app.example.com."

@@ -18,6 +18,8 @@ class TrustedProxies:
 
         An entry that is no address ends the walk at the hop that reported it: what cannot be read is not believed.
         """
+        if not self._networks:
+            return peer
         client = _parse(peer)
         if client is None:  # a Unix socket has no address
             return peer

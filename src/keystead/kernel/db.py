@@ -99,7 +99,10 @@ class Database:
             "application_name": application_name,
             "statement_timeout": str(int(limits.statement_timeout.total_seconds() * 1000)),
             "idle_in_transaction_session_timeout": "30000",
-            "jit": "off",  # every statement here is short: compiling one costs more than it saves
+            # Every statement here is short and finds its rows by a key: compiling one, or planning it anew for each
+            # set of arguments, costs more than it could save.
+            "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
         }
         self._idle: list[_Held] = []
         self._waiters: deque[asyncio.Future[_Held | None]] = deque()

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,15 +115,20 @@ def redact(_logger: "WrappedLogger", _method: str, event: "EventDict") -> "Event
 
 
 def _redacted(name: str, value: object) -> object:
-    if isinstance(value, Secret | bytes | bytearray) or (
-        isinstance(value, str) and any(word in name.lower() for word in _SECRET_NAMES)
-    ):
+    if isinstance(value, str):
+        return "***" if _names_a_secret(name) else value
+    if isinstance(value, Secret | bytes | bytearray):
         return "***"
     if isinstance(value, dict):
         return {str(key): _redacted(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(name, item) for item in value]
     return value
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_NAMES)
 
 
 def _render_json(_logger: "WrappedLogger", _method: str, event: "EventDict") -> bytes:
@@ -146,9 +152,10 @@ def _render_console(_logger: "WrappedLogger", _method: str, event: "EventDict") 
 
 
 def _printable(value: object) -> str:
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value)
-    )
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _as_text(render: Callable[..., bytes]) -> "Processor":

@@ -21,7 +21,7 @@ from keystead.users.passwords import MAX_BYTES
 # Longer than any password that could be right, so that its length is judged by the rules and not by the decoder.
 Password = Annotated[str, Meta(min_length=1, max_length=8192)]
 Email = Annotated[str, Meta(min_length=3, max_length=320, description="name@domain")]
-RefreshTokenText = Annotated[str, Meta(min_length=1, max_length=512)]
+RefreshTokenText = Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
 class RegisterBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -167,7 +167,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "The next pair."),),
         requires=Refresh.requires,
-        refuses=Refresh.refuses,
+        refuses=(*Refresh.refuses, SeveralCredentials),
     ),
     Route(
         method="POST",
@@ -179,7 +179,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.NO_CONTENT, description="The session has ended."),),
         requires=Logout.requires,
-        refuses=Logout.refuses,
+        refuses=(*Logout.refuses, NotSignedIn, SeveralCredentials),
     ),
     Route(
         method="POST",

@@ -108,7 +108,6 @@ class Route:
     body: type[msgspec.Struct] | None = None
     body_is_optional: bool = False
     max_body_bytes: int | None = None
-    credentials_in_body: bool = False
 
     @property
     def needs_identity(self) -> bool:
@@ -122,11 +121,9 @@ class Route:
         """Every refusal that this route may answer with, by status and code."""
         found: set[type[Refusal]] = {*self.refuses, CredentialInUrl, MalformedRequest, InternalError}
         if self.needs_identity:
-            found |= {NotSignedIn, Unavailable}
+            found |= {NotSignedIn, SeveralCredentials, Unavailable}
         if isinstance(self.requires, Permission):
             found.add(PermissionMissing)
         if self.body is not None:
             found |= {InvalidInput, PayloadTooLarge, UnsupportedMediaType, RequestTimeout, Unavailable}
-        if self.credentials_in_body:
-            found.add(SeveralCredentials)
         return iter(sorted(found, key=lambda kind: (status_of(kind), kind.code)))

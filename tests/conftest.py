@@ -1,0 +1,127 @@
+"""Fixtures of the whole suite: real servers, real databases, time that can be moved."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+
+from keystead.api.rest.server import rest_app
+from keystead.core import open_core
+from keystead.embedded.postgres import THROW_AWAY, PostgresServer
+from keystead.embedded.programs import PostgresPrograms
+from keystead.kernel.db import Database, PoolLimits
+from keystead.kernel.secrets import Secret
+from keystead.serving.drain import Drain
+from keystead.settings import load
+from keystead.vault import Vault
+from tests.support.clock import MovableClock
+from tests.support.databases import Cluster
+
+ROOT_SECRET = "a root secret of the test suite, 0123456789"
+NEEDS_SERVERS = {"cluster", "valkey", "urls", "db", "vault", "core", "client", "server"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if NEEDS_SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    return "asyncio"
+
+
+def settings_for(urls, redis_url="unix:///nowhere/valkey.sock", **more):
+    """Settings of the profile `test` over one database; keys as in the environment, without APP_."""
+    environ = {
+        "APP_ENV": "test",
+        "APP_DATABASE__URL": urls.runtime,
+        "APP_DATABASE__MIGRATION_URL": urls.owner,
+        "APP_DATABASE__MIN_CONNECTIONS": "1",
+        "APP_REDIS__URL": redis_url,
+        "APP_AUTH__JWT_SECRET": ROOT_SECRET,
+        "APP_AUTH__RSA_BITS": "2048",
+        "APP_AUTH__ARGON2__MEMORY_KIB": "8",
+        "APP_AUTH__ARGON2__ITERATIONS": "1",
+        **{f"APP_{name}": value for name, value in more.items()},
+    }
+    return load(Path("/nonexistent"), environ).settings
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """PostgreSQL, for this test process alone; a database named TEMPLATE is migrated."""
+    # Directly below the folder for temporary files: the server may have to run as another user than we do.
+    home = Path(tempfile.mkdtemp(prefix="keystead-test-"))
+    home.chmod(0o711)
+    server = PostgresServer(home, PostgresPrograms.find(None), options=THROW_AWAY)
+    try:
+        server.start()
+        server.wait_until_ready()
+        made = Cluster(server)
+        anyio.run(made.make_template, settings_for)
+        yield made
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+async def urls(cluster):
+    """A fresh migrated database."""
+    async with cluster.clone() as made:
+        yield made
+
+
+@pytest.fixture
+async def db(urls):
+    """The fresh database, as the runtime role."""
+    database = Database(Secret(urls.runtime), PoolLimits(max_connections=10))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def vault(db):
+    return await Vault.unlock(db, Secret(ROOT_SECRET))
+
+
+@pytest.fixture
+def clock(urls):
+    """Moves the application's time and the database's."""
+    return MovableClock(urls.owner)
+
+
+@pytest.fixture
+def configured():
+    """More settings for `core` and `client`; a module or a class overrides this fixture."""
+    return {}
+
+
+@pytest.fixture
+async def running(urls, clock, configured):
+    async with open_core(settings_for(urls, **configured), clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def core(running):
+    return running.core
+
+
+@pytest.fixture
+def drain():
+    return Drain(0)
+
+
+@pytest.fixture
+async def client(core, urls, configured, drain):
+    """A client of the whole REST transport, in this process."""
+    app = rest_app(core, settings_for(urls, **configured), drain)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:3000") as made:
+        yield made
