@@ -401,6 +401,10 @@ def _find_problems(settings: Settings) -> Iterator[str]:
         yield "database.min_connections is above database.max_connections."
     if auth.session_idle_days > auth.session_absolute_days:
         yield "auth.session_idle_days is above auth.session_absolute_days."
+    yield from _find_bad_addresses(settings)
+
+
+def _find_bad_addresses(settings: Settings) -> Iterator[str]:
     url = settings.server.public_url
     if url is not None and not url.startswith(("http://", "https://")):
         yield "server.public_url must start with https:// (or http:// for a trial)."

@@ -74,7 +74,9 @@ def test_the_owner_may_make_and_grant_and_the_runtime_role_may_use(data):
             query(endpoints.database_url, "CREATE TABLE mine ()")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             query(endpoints.database_url, "DROP TABLE notes")
-        powers = query(endpoints.migration_url, "SELECT rolname FROM pg_roles WHERE rolsuper OR rolcreaterole")
+        powers = query(
+            endpoints.migration_url, "SELECT rolname FROM pg_roles WHERE rolsuper OR rolcreaterole"
+        )
         assert not {"keystead_owner", "keystead_runtime"} & {row["rolname"] for row in powers}
 
 
@@ -96,7 +98,9 @@ def test_the_servers_see_no_secret_of_ours_and_no_ctrl_c_of_the_terminal(data, m
 
 def test_a_second_start_says_who_is_running_and_lends_the_servers(data):
     with running(data) as (_, endpoints):
-        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}, at http://127.0.0.1:3000") as refused:
+        with pytest.raises(
+            AlreadyRunning, match=f"process {os.getpid()}, at http://127.0.0.1:3000"
+        ) as refused:
             with DataFolder.open(data):
                 pass
         assert refused.value.endpoints == endpoints
@@ -124,7 +128,12 @@ def test_a_restart_waits_until_the_last_process_of_the_killed_server_is_gone(dat
         postgres = embedded._postgres
         assert postgres is not None
         busy = subprocess.Popen(
-            [postgres._programs.folder / "psql", postgres.superuser_url, "-qc", "COPY (SELECT 1) TO PROGRAM 'sleep 1'"],
+            [
+                postgres._programs.folder / "psql",
+                postgres.superuser_url,
+                "-qc",
+                "COPY (SELECT 1) TO PROGRAM 'sleep 1'",
+            ],
             stderr=subprocess.DEVNULL,
         )
         active = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%'"
@@ -142,6 +151,7 @@ def test_a_killed_launcher_leaves_no_orphan_and_the_next_start_works(data):
         url, *pids = process.stdout.readline().split()
         query(url, "INSERT INTO notes VALUES ('committed')")
         process.kill()
+        process.wait()
         with running(data) as (_, endpoints):
             assert len(query(endpoints.database_url, "SELECT * FROM notes")) == 1
         assert not any(is_alive(int(pid)) for pid in pids)
@@ -153,6 +163,7 @@ def test_the_next_start_works_after_everything_was_killed_at_once(data):
         url, *pids = process.stdout.readline().split()
         query(url, "INSERT INTO notes VALUES ('committed')")
         process.kill()
+        process.wait()
         for pid in pids:
             kill(int(pid))
     with running(data) as (_, endpoints):
@@ -163,6 +174,7 @@ def test_a_launcher_killed_while_it_makes_the_database_leaves_nothing_that_stops
     with launcher(folder / "data") as process:
         wait_until(lambda: (folder / "data" / "postgres.new" / "base").exists())
         process.kill()
+        process.wait()
     assert not (folder / "data" / "postgres").exists()
     secret = (folder / "data" / "root_secret").read_text()
     with running(folder / "data") as (_, endpoints):
@@ -181,5 +193,8 @@ def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(data):
 def test_another_postgresql_can_be_named(folder):
     for _ in "ab":
         with running(folder / "data", pg_bin=DEBIAN_15) as (_, endpoints):
-            [row] = query(endpoints.database_url, "SELECT current_setting('server_version_num')::int / 10000, lower('Ä')")
+            [row] = query(
+                endpoints.database_url,
+                "SELECT current_setting('server_version_num')::int / 10000, lower('Ä')",
+            )
             assert tuple(row) == (15, "ä")

@@ -113,6 +113,7 @@ class Source:
     def __init__(self, *keys: HeldKey) -> None:
         self.keys = keys
         self.reads = 0
+        self.most_at_once = self._at_once = 0
         self.fails_with: Exception | None = None
         self._read = asyncio.Event()
 
@@ -123,8 +124,11 @@ class Source:
 
     async def __call__(self, _held: Mapping[str, HeldKey]) -> tuple[HeldKey, ...]:
         self.reads += 1
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
         self._read.set()
         await asyncio.sleep(0)
+        self._at_once -= 1
         if self.fails_with is not None:
             raise self.fails_with
         return self.keys

@@ -196,6 +196,21 @@ async def test_a_request_that_goes_away_does_not_stop_the_refresh_others_wait_fo
     assert impatient.cancelled()
 
 
+async def test_two_refreshes_do_not_overlap(
+    old: SigningKey, new: SigningKey, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(keyring_module, "REFRESH_INTERVAL", timedelta(0))
+    source = Source(held(old))
+    keyring = Keyring(source)
+    task = asyncio.create_task(keyring.keep_fresh())
+    verifier = verifier_on(keyring)
+    for _ in range(20):
+        await reason_of(verifier, token(new))
+
+    assert source.most_at_once == 1
+    task.cancel()
+
+
 async def test_the_background_refresh_survives_failures(old: SigningKey, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keyring_module, "REFRESH_INTERVAL", timedelta(0))
     source = Source()

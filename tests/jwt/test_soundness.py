@@ -101,6 +101,11 @@ def test_an_rsa_key_needs_a_size():
         generate_key(KeySpec(Algorithm.RS256, None))
 
 
+def test_asvs_v5_11_2_3_an_rsa_key_that_is_too_short_is_not_made():
+    with pytest.raises(UnsoundKey):
+        generate_key(KeySpec(Algorithm.RS256, 1024))
+
+
 def test_generated_keys_differ_and_do_not_print():
     made = [generate_key(KeySpec.of(Algorithm.EDDSA, 2048)) for _ in range(100)]
 

@@ -31,7 +31,9 @@ class Cluster:
     server: PostgresServer
 
     def urls(self, database: str) -> Urls:
-        return Urls(self.server.url("keystead_owner", database), self.server.url("keystead_runtime", database))
+        return Urls(
+            self.server.url("keystead_owner", database), self.server.url("keystead_runtime", database)
+        )
 
     async def execute(self, *statements: str) -> None:
         connection = await asyncpg.connect(self.server.superuser_url)

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import typer
@@ -11,7 +12,7 @@ from keystead.core import Core, open_core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Refusal
 from keystead.kernel.telemetry import configure_logging
-from keystead.serving.instance import attach
+from keystead.serving.instance import attached
 from keystead.settings import Settings, load
 
 T = TypeVar("T")
@@ -46,8 +47,15 @@ def with_core(act: Callable[[Core], Awaitable[T]]) -> T:
         async with open_core(settings) as running:
             return await act(running.core)
 
+    with explained(), attached(load_settings()) as settings:
+        return asyncio.run(run(settings))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What goes wrong in the block becomes a line on standard error and an exit code."""
     try:
-        return asyncio.run(run(attach(load_settings())))
+        yield
     except CannotStart as error:
         raise fail(str(error), EXIT_CANNOT_START) from error
     except Refusal as refusal:

@@ -90,7 +90,7 @@ class Keyring:
         """Refresh for ever. A failure is logged and the keys stay as they are: resource servers go on too."""
         while True:
             await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
-            await self._try_to_refresh()
+            await self._join_flight()
 
     async def look_again(self) -> bool:
         """Refresh because a token names a key that is unknown here; whether that was tried.
@@ -101,9 +101,7 @@ class Keyring:
             if monotonic() < self._look_again_from:
                 return False
             self._look_again_from = monotonic() + LOOK_AGAIN_INTERVAL.total_seconds()
-            self._flight = asyncio.create_task(self._try_to_refresh())
-            self._flight.add_done_callback(self._land)
-        await asyncio.shield(self._flight)  # one request that goes away does not stop the others' refresh
+        await self._join_flight()
         return True
 
     def current(self, now: datetime) -> SigningKey:
@@ -127,6 +125,13 @@ class Keyring:
             self._published = MappingProxyType(published)
         retirements = (self._held[kid].record.retired_at for kid in published)
         self._published_until = min((at for at in retirements if at is not None), default=_NEVER)
+
+    async def _join_flight(self) -> None:
+        """The one refresh that is under way: of two, the slower could bring back what the faster saw revoked."""
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._try_to_refresh())
+            self._flight.add_done_callback(self._land)
+        await asyncio.shield(self._flight)  # one request that goes away does not stop the others' refresh
 
     async def _try_to_refresh(self) -> None:
         try:

@@ -23,9 +23,11 @@ _KID_BYTES = 8
 
 
 def generate_key(spec: KeySpec) -> SigningKey:
-    """A new key. Takes about a second for RSA: call it in a thread."""
+    """A new key. Takes up to a second for RSA: call it in a thread. Raises UnsoundKey for too few bits."""
     # Hexadecimal: an id that starts with "-" would be an option to a command line.
-    return SigningKey(secrets.token_hex(_KID_BYTES), spec.algorithm, _generate(spec))
+    key = SigningKey(secrets.token_hex(_KID_BYTES), spec.algorithm, _generate(spec))
+    key.public()  # what could not verify must not be stored
+    return key
 
 
 def wrap_key(vault: Vault, key: SigningKey) -> bytes:
@@ -37,7 +39,8 @@ def wrap_key(vault: Vault, key: SigningKey) -> bytes:
 def unwrap_key(vault: Vault, wrapped: bytes, *, kid: str, algorithm: Algorithm) -> SigningKey:
     """Raises Unreadable for what the vault did not wrap for this id and algorithm."""
     der = vault.unwrap(wrapped, purpose=_PURPOSE, context=_context(kid, algorithm))
-    key = load_der_private_key(der, password=None)
+    # The vault vouches that this is what was generated, so its primes are not tested again: that takes 0.1 s.
+    key = load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
         raise TypeError("a signing key is an RSA, EC or Ed25519 key")
     return SigningKey(kid, algorithm, key)
