@@ -33,7 +33,7 @@ ROWS = {
     "keystead.jwt.store.LIST_LIVE_KEYS": KeyRecord,  # before the wrapped key
     "keystead.sessions.store.END_SESSION": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,
-    "keystead.users.store.FIND_BY_EMAIL": StoredUser,
+    "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
     "keystead.users.store.FIND_CREDENTIAL": Credential,
     "keystead.users.store.LOAD": StoredUser,
     "keystead.users.store.LOAD_FOR_UPDATE": StoredUser,

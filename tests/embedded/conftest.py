@@ -123,11 +123,11 @@ with DataFolder.open(Path(sys.argv[1])) as folder:
 
 @contextmanager
 def launcher(
-    data: Path, *, user: Account | None = None, **environment: str
+    data: Path, *, python: str = sys.executable, user: Account | None = None, **environment: str
 ) -> "Iterator[subprocess.Popen[str]]":
     """Another process that starts the servers, tells about them in one line, and stops them at the end of input."""
     process = subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER, data],
+        [python, "-c", LAUNCHER, data],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

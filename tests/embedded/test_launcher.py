@@ -82,7 +82,7 @@ def test_the_owner_may_make_and_grant_and_the_runtime_role_may_use(data):
 
 def test_text_compares_and_folds_by_unicode_and_nobody_can_connect_by_network(data):
     with running(data, Wanted(postgres=True, valkey=False, root_secret=True)) as (_, endpoints):
-        asked = "SELECT lower('ÄÉ') AS low, current_setting('listen_addresses') AS net, current_setting('fsync') AS fsync"
+        asked = "SELECT lower('ÄÉ'), current_setting('listen_addresses') AS net, current_setting('fsync') AS fsync"
         [row] = query(endpoints.database_url, asked)
     assert tuple(row) == ("äé", "", "on")
 
@@ -98,11 +98,13 @@ def test_the_servers_see_no_secret_of_ours_and_no_ctrl_c_of_the_terminal(data, m
 
 def test_a_second_start_says_who_is_running_and_lends_the_servers(data):
     with running(data) as (_, endpoints):
-        with pytest.raises(
-            AlreadyRunning, match=f"process {os.getpid()}, at http://127.0.0.1:3000"
-        ) as refused:
-            with DataFolder.open(data):
-                pass
+        with (
+            pytest.raises(
+                AlreadyRunning, match=f"process {os.getpid()}, at http://127.0.0.1:3000"
+            ) as refused,
+            DataFolder.open(data),
+        ):
+            pass
         assert refused.value.endpoints == endpoints
         assert refused.value.pid == os.getpid()
         assert query(refused.value.endpoints.database_url, "SELECT * FROM notes") == []
@@ -172,7 +174,7 @@ def test_the_next_start_works_after_everything_was_killed_at_once(data):
 
 def test_a_launcher_killed_while_it_makes_the_database_leaves_nothing_that_stops_the_next(folder):
     with launcher(folder / "data") as process:
-        wait_until(lambda: (folder / "data" / "postgres.new" / "base").exists())
+        wait_until((folder / "data" / "postgres.new" / "base").exists)
         process.kill()
         process.wait()
     assert not (folder / "data" / "postgres").exists()

@@ -115,7 +115,7 @@ def test_asvs_v5_9_2_1_a_claim_that_is_absent_or_of_another_type_is_rejected(
             AUDIENCE + ".evil.example",
             "https://api.exampleevil",
         ),
-        *([AUDIENCE], [AUDIENCE, "https://foreign.example"], [AUDIENCE, *AUDIENCES], {AUDIENCE: 1}),
+        *([AUDIENCE], [AUDIENCE, "https://foreign.example"], [AUDIENCE, *sorted(AUDIENCES)], {AUDIENCE: 1}),
     ],
     ids=repr,
 )

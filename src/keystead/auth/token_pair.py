@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from keystead.jwt.issuer import TokenIssuer
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
+from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.sessions.types import LiveSession
 
@@ -37,6 +38,7 @@ class IssueTokenPair:
             roles=session.roles,
             now=session.now,
         )
+        JWT_TOKENS_ISSUED.inc()
         return TokenPair(
             access_token=access.token,
             expires_in=access.expires_in,

@@ -95,7 +95,7 @@ def _check(path: Path) -> None:
     names = {each.name for each in path.iterdir()} - _HARMLESS
     if names and not names & _OURS:
         raise EmbeddedError(f"{path} holds other things than Keystead's data: {ELSEWHERE}.")
-    if status.st_mode & 0o077:
+    if status.st_mode & 0o066:  # passing through may be granted, to servers that run as another user
         path.chmod(0o700)
 
 

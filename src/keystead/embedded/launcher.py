@@ -50,10 +50,13 @@ class Embedded:
 
     def start(self) -> Endpoints:
         """Start everything and wait until it answers. Raises EmbeddedError, with nothing left running."""
+        postgres = PostgresPrograms.find(self._pg_bin) if self._wanted.postgres else None
+        valkey = ValkeyProgram.find() if self._wanted.valkey else None
         secret = None
-        self._find_programs()
         if self._wanted.root_secret:
             secret = self._folder.root_secret(database=find_database(self._folder.path))
+        if postgres or valkey:
+            self._place_servers(postgres, valkey)
         try:
             for server in self._servers:
                 server.start()
@@ -77,12 +80,7 @@ class Embedded:
         for server in self._servers:
             server.stop()
 
-    def _find_programs(self) -> None:
-        """Set up the servers, each of which needs its programs and a place that its account can reach."""
-        if not (self._wanted.postgres or self._wanted.valkey):
-            return
-        postgres = PostgresPrograms.find(self._pg_bin) if self._wanted.postgres else None
-        valkey = ValkeyProgram.find() if self._wanted.valkey else None
+    def _place_servers(self, postgres: PostgresPrograms | None, valkey: ValkeyProgram | None) -> None:
         place = find_place(self._folder.path, Account.for_servers())
         logs = self._folder.path / "logs"
         with explained(logs):

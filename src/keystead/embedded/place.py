@@ -41,7 +41,7 @@ def find_database(folder: Path) -> Path | None:
     """The database that belongs to a data folder, wherever it is."""
     for place in (folder, folder / _LINK, STATE / name_for(folder)):
         if (place / "postgres").exists():
-            return place / "postgres"
+            return (place / "postgres").resolve()
     return None
 
 

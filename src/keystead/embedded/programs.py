@@ -8,10 +8,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from keystead.embedded import place
 from keystead.embedded.account import Account
 from keystead.embedded.errors import EmbeddedError, explained
 from keystead.embedded.lock import Lock
-from keystead.embedded.place import STATE, make_passable
 from keystead.embedded.runtime import name_for
 
 OLDEST_MAJOR = 15
@@ -97,9 +97,9 @@ def _copied(program: Path) -> Path:
     """The path of `program` in a copy of its package that everybody may read; one copy for each version of it."""
     package = next(each for each in program.parents if each.parent.name == "site-packages")
     status = program.stat()
-    target = STATE / "programs" / name_for(package / f"{status.st_mtime_ns}-{status.st_size}")
+    target = place.STATE / "programs" / name_for(package / f"{status.st_mtime_ns}-{status.st_size}")
     with explained(target):
-        make_passable(target.parent)
+        place.make_passable(target.parent)
         lock = Lock.wait(target.with_suffix(".lock"), seconds=60)
         if lock is None:
             raise EmbeddedError(

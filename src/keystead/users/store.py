@@ -27,12 +27,12 @@ FIND_CREDENTIAL = """
      ORDER BY status = 'pending', created_at DESC
      LIMIT 1
 """
-FIND_BY_EMAIL = f"""
+LIST_BY_EMAIL_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
      WHERE u.email_index = $1
      ORDER BY u.status = 'pending', u.created_at DESC
-     LIMIT 20
+       FOR UPDATE OF u
 """  # noqa: S608 - constants of ours
 LOAD = f"""
     SELECT {STORED_USER_COLUMNS}
@@ -60,6 +60,7 @@ VERIFY_PENDING = """
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')
  RETURNING id
 """
+DISCARD_PENDING = "DELETE FROM users WHERE id = $1 AND status = 'pending' RETURNING id"
 
 
 async def add(
@@ -92,9 +93,9 @@ async def find_credential(db: Runner, email_index: bytes) -> Credential | None:
     return Credential(*row) if row else None
 
 
-async def find_by_email(db: Runner, email_index: bytes) -> list[StoredUser]:
-    """The account of this address, or else its pending attempts, newest first."""
-    return [StoredUser(*row) for row in await db.fetch(FIND_BY_EMAIL, email_index)]
+async def list_by_email_for_update(db: Runner, email_index: bytes) -> list[StoredUser]:
+    """The account of this address and its pending attempts, newest first, locked until the transaction ends."""
+    return [StoredUser(*row) for row in await db.fetch(LIST_BY_EMAIL_FOR_UPDATE, email_index)]
 
 
 async def load(db: Runner, user_id: UUID) -> StoredUser:
@@ -130,3 +131,8 @@ async def replace_hash(db: Runner, user_id: UUID, *, old: str, new: str) -> None
 async def verify_pending(db: Runner, user_id: UUID) -> bool:
     """Make one pending attempt the account of its address. False where there is none, or the address is taken."""
     return await db.fetch_row(VERIFY_PENDING, user_id) is not None
+
+
+async def discard_pending(db: Runner, user_id: UUID) -> bool:
+    """Delete an attempt that lost. False where it is none."""
+    return await db.fetch_row(DISCARD_PENDING, user_id) is not None

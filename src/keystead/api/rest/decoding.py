@@ -1,5 +1,8 @@
 """From bytes to a checked body, with every bad field named."""
 
+import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,12 +13,14 @@ from keystead.kernel import strict_json
 from keystead.kernel.errors import FieldError, InvalidInput
 
 MAX_DEPTH = 8
+MAX_ERRORS = 100  # more would make the answer many times larger than the request
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
     """The whole body. Raises PayloadTooLarge as soon as it is, MalformedRequest for a length that is none."""
     declared = request.headers.get("content-length", "0")
-    if not (declared.isascii() and declared.isdigit()):
+    if not _LENGTH.fullmatch(declared):
         raise MalformedRequest(detail="Content-Length is not a number.")
     if int(declared) > max_bytes:
         raise PayloadTooLarge(max_bytes=max_bytes)
@@ -41,7 +46,10 @@ def require_json(request: Request, *, also: tuple[str, ...] = ()) -> None:
 
 
 def decode(data: bytes, wanted: type[msgspec.Struct]) -> Any:
-    """`data` as `wanted`. Raises MalformedRequest for what is not JSON, InvalidInput with every bad field."""
+    """`data` as `wanted`. Raises MalformedRequest for what is not JSON, InvalidInput with every bad field.
+
+    Of more than MAX_ERRORS bad fields the first are named, those that are known before those that are not.
+    """
     try:
         value = strict_json.loads(data, max_depth=MAX_DEPTH)
     except strict_json.JsonRejected as error:
@@ -49,29 +57,28 @@ def decode(data: bytes, wanted: type[msgspec.Struct]) -> Any:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
-        raise InvalidInput(*_find_errors(value, wanted)) from None
+        raise InvalidInput(*islice(_find_errors(value, wanted), MAX_ERRORS)) from None
 
 
-def _find_errors(value: object, wanted: type[msgspec.Struct]) -> list[FieldError]:
+def _find_errors(value: object, wanted: type[msgspec.Struct]) -> Iterator[FieldError]:
     """What is wrong, field by field: the converter alone would stop at the first."""
     if not isinstance(value, dict):
-        return [FieldError("", "wrong_type", "Expected an object.")]
+        yield FieldError("", "wrong_type", "Expected an object.")
+        return
     fields = {field.encode_name: field for field in msgspec.structs.fields(wanted)}
-    errors = [
-        FieldError(_pointer(name), "unknown_field", "This field is not known here, or not yours to set.")
-        for name in value
-        if name not in fields
-    ]
     for name, field in fields.items():
         if name not in value:
             if field.required:
-                errors.append(FieldError(_pointer(name), "missing", "This field is required."))
+                yield FieldError(_pointer(name), "missing", "This field is required.")
             continue
         try:
             msgspec.convert(value[name], field.type)
         except msgspec.ValidationError as error:
-            errors.append(FieldError(_pointer(name), "invalid", f"{str(error).partition(' - at')[0]}."))
-    return errors
+            yield FieldError(_pointer(name), "invalid", f"{str(error).partition(' - at')[0]}.")
+    for name in value:
+        if name not in fields:
+            message = "This field is not known here, or not yours to set."
+            yield FieldError(_pointer(name), "unknown_field", message)
 
 
 def _pointer(name: str) -> str:

@@ -16,6 +16,8 @@ from keystead.kernel.telemetry import HTTP_REQUEST_DURATION, HTTP_REQUESTS, bind
 log = structlog.get_logger("http")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_CLIENT_GONE = 499  # nobody was left to answer; nginx's number, which no answer has
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _ALWAYS: tuple[tuple[bytes, bytes], ...] = (
@@ -49,7 +51,7 @@ class Edge:
         request_id = _request_id(headers)
         structlog.contextvars.clear_contextvars()
         bind_request_id(request_id)
-        status = 500
+        status = _CLIENT_GONE
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -97,7 +99,5 @@ def _request_id(headers: Headers) -> str:
     given = headers.get("x-request-id", "")
     if _REQUEST_ID.fullmatch(given):
         return given
-    trace = headers.get("traceparent", "").split("-")
-    if len(trace) == 4 and re.fullmatch(r"[0-9a-f]{32}", trace[1]):
-        return trace[1]
-    return new_uuid().hex
+    trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return trace[1] if trace else new_uuid().hex

@@ -30,6 +30,11 @@ class CredentialInUrl(Refusal):
     message = "A URL is logged and remembered in many places: send credentials in a header or in the body."
 
 
+class PreflightRefused(Refusal):
+    code = "preflight_refused"
+    message = "Pages of this origin may not send this method with these headers."
+
+
 class RouteNotFound(Refusal):
     code = "not_found"
     message = "There is nothing at this path."
@@ -70,6 +75,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     TokenRejected: HTTPStatus.UNAUTHORIZED,
     EmailUnverified: HTTPStatus.FORBIDDEN,
     PermissionMissing: HTTPStatus.FORBIDDEN,
+    PreflightRefused: HTTPStatus.FORBIDDEN,
     RouteNotFound: HTTPStatus.NOT_FOUND,
     UserNotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 from starlette.datastructures import QueryParams
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route as PathRoute
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keystead.api.address import TrustedProxies
 from keystead.api.rest import docs, openapi
 from keystead.api.rest.catalogue import ROUTES
+from keystead.api.rest.cors import Cors
 from keystead.api.rest.decoding import decode, read_body, require_json
 from keystead.api.rest.middleware import Edge
 from keystead.api.rest.problems import (
@@ -54,18 +54,11 @@ def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
     environment = Environment(core, settings, drain)
     app: ASGIApp = Router(
         routes=[PathRoute(path, PathApp(path, methods, environment)) for path, methods in by_path.items()],
-        default=_not_found,
+        default=PathApp("unmatched", {}, environment),
         redirect_slashes=False,
     )
     if settings.cors.allowed_origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.cors.allowed_origins,
-            allow_methods=sorted({route.method for route in ROUTES}),
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id"],
-            max_age=settings.cors.max_age_secs,
-        )
+        app = Cors(app, settings.cors, methods=sorted({route.method for route in ROUTES}))
     return Edge(
         app,
         drain=drain,
@@ -89,7 +82,7 @@ class Environment:
 
 
 class PathApp:
-    """One path: picks the route by method, and turns whatever is raised into a problem."""
+    """One path: picks the route by method, turns what is raised into a problem. Without methods nothing is there."""
 
     def __init__(self, path: str, methods: dict[str, Route], environment: Environment) -> None:
         self._path = path
@@ -102,24 +95,26 @@ class PathApp:
         request = Request(scope, receive)
         try:
             async with asyncio.timeout(self._environment.settings.server.request_timeout_secs):
-                reply = await self._reply(request)
+                messages = _encode(await self._reply(request))
         except Refusal as refusal:
-            reply = refuse(refusal)
+            messages = _encode(refuse(refusal))
         except TimeoutError:
-            reply = refuse(RequestTimeout())
+            messages = _encode(refuse(RequestTimeout()))
         except ClientDisconnect:
             return
         except Exception:
             log.exception("request.failed")
-            reply = refuse(InternalError())
-        await _send(reply, send)
+            messages = _encode(refuse(InternalError()))
+        for message in messages:
+            await send(message)
 
     async def _reply(self, request: Request) -> Reply:
-        method = "GET" if request.method == "HEAD" else request.method
-        route = self._methods.get(method)
+        _check_edges(request)
+        if not self._methods:
+            raise RouteNotFound
+        route = self._methods.get("GET" if request.method == "HEAD" else request.method)
         if route is None:
             raise MethodNotAllowed(allow=self._allow)
-        _check_edges(request)
         env = self._environment
         call = Call(request, env.core, env.settings, env.drain, env.documents)
         if route.needs_identity:
@@ -163,36 +158,33 @@ async def _body(request: Request, route: Route, settings: Settings) -> msgspec.S
 
 
 def _check_edges(request: Request) -> None:
-    """What must be refused before anybody looks at the request: a Host that is none, a credential in the URL."""
+    """What must be refused before anybody looks at the request: a Host that is none, a credential in the URL, a path
+    in another spelling (no path of ours needs an escape, and what stands before us judges by the plain one)."""
     hosts = request.headers.getlist("host")
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
         raise MalformedRequest(detail="The Host header is missing, doubled or malformed.")
     query = request.scope["query_string"]
-    if query and not _CREDENTIAL_NAMES.isdisjoint(QueryParams(query)):
+    if query and not _CREDENTIAL_NAMES.isdisjoint(name.lower() for name in QueryParams(query)):
         raise CredentialInUrl
+    if b"%" in request.scope["raw_path"]:
+        raise RouteNotFound
 
 
-async def _not_found(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await _send(refuse(RouteNotFound()), send)
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    body = _encode(reply)
+def _encode(reply: Reply) -> tuple[Message, Message]:
+    """The answer in ASGI's two messages."""
     headers = [
-        (b"content-length", str(len(body)).encode()),
         (b"cache-control", reply.cache_control.encode()),
         *((name.encode(), value.encode()) for name, value in reply.headers.items()),
     ]
-    if reply.body is not None:
+    body = b""
+    if reply.body is not None:  # without one there is no length to tell either (RFC 9110 §8.6)
+        body = reply.body.encode() if isinstance(reply.body, str) else msgspec.json.encode(reply.body)
         headers.append((b"content-type", reply.media_type.encode()))
-    await send({"type": "http.response.start", "status": reply.status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _encode(reply: Reply) -> bytes:
-    if reply.body is None:
-        return b""
-    return reply.body.encode() if isinstance(reply.body, str) else msgspec.json.encode(reply.body)
+        headers.append((b"content-length", str(len(body)).encode()))
+    return (
+        {"type": "http.response.start", "status": reply.status.value, "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
 
 
 def _with_head(methods: Iterable[str]) -> list[str]:

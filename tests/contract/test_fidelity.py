@@ -1,0 +1,157 @@
+"""The specification's calls 1 to 8, word for word, in both profiles."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from tests.contract.service import PRODUCTION, serving
+
+pytestmark = pytest.mark.anyio
+
+REGISTER = '{"email":"user@example.com","password":"SecurePassword123!","full_name":"John Doe"}'
+LOGIN = '{"email":"user@example.com","password":"SecurePassword123!"}'
+CHANGE = '{"full_name":"Jane Doe","preferences":{"theme":"dark","notifications":true}}'
+
+TOKEN_PAIR = {
+    "access_token",
+    "token_type",
+    "expires_in",
+    "refresh_token",
+    "refresh_expires_in",
+    "session_id",
+}
+USER = {
+    "id",
+    "email",
+    "email_verified",
+    "full_name",
+    "status",
+    "preferences",
+    "created_at",
+    "updated_at",
+}
+ME = USER | {"roles"}
+PROBLEM = {"type", "title", "status", "code", "request_id"}
+RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+@pytest.fixture
+async def development(cluster):
+    async with serving(cluster, ENV="development", AUTH__ARGON2__MEMORY_KIB="19456", AUTH__ARGON2__ITERATIONS="2") as made:
+        yield made
+
+
+@pytest.fixture
+async def production(cluster):
+    async with serving(cluster, **PRODUCTION) as made:
+        yield made
+
+
+@pytest.fixture(params=["development", "production"])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
+async def post(service, path, body):
+    return await service.client.post(path, content=body, headers={"content-type": "application/json"})
+
+
+def check_pair(pair):
+    """The token pair of the contract, with the default lifetimes."""
+    assert pair["token_type"] == "Bearer"
+    assert (pair["expires_in"], pair["refresh_expires_in"]) == (300, 14 * 86400)
+    assert pair["access_token"].count(".") == 2
+    assert pair["refresh_token"].startswith("rt_")
+    assert UUID(pair["session_id"]).version == 7
+
+
+async def test_call_1_live(either):
+    answer = await either.client.get("/health/live")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_call_2_ready(either):
+    answer = await either.client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (200, {"status": "degraded"})  # no Redis in this process's tests
+
+
+async def test_call_3_health_with_and_without_an_admins_token(either):
+    refused = await either.client.get("/health")
+    assert (refused.status_code, set(refused.json())) == (401, PROBLEM)
+
+    answer = await either.client.get("/health", headers=(await either.make_admin()).bearer)
+    assert answer.status_code == 200
+    report = answer.json()
+    assert set(report) == {"status", "version", "parts"}
+    assert set(report["parts"]) == {"postgresql", "redis", "keys"}
+    assert all(set(part) == {"status", "latency_ms", "version"} for part in report["parts"].values())
+
+
+async def test_calls_4_to_8_in_development(development):
+    registered = await post(development, "/api/v1/auth/register", REGISTER)
+    assert registered.status_code == 201
+    assert set(registered.json()) == TOKEN_PAIR | {"status", "user"}
+    assert set(registered.json()["user"]) == USER
+    assert registered.json()["status"] == "active"
+    check_pair(registered.json())
+
+    await walk_calls_5_to_8(development, is_verified=False)
+
+    again = await post(development, "/api/v1/auth/register", REGISTER)
+    assert (again.status_code, again.json()["code"]) == (409, "email_taken")
+    assert set(again.json()) == PROBLEM
+
+
+async def test_calls_4_to_8_in_production(production):
+    registered = await post(production, "/api/v1/auth/register", REGISTER)
+    assert (registered.status_code, registered.json()) == (202, {"status": "verification_required"})
+
+    early = await post(production, "/api/v1/auth/login", LOGIN)
+    assert (early.status_code, early.json()["code"]) == (403, "email_unverified")
+    assert set(early.json()) == PROBLEM
+
+    await production.core.accounts.verify_user(email="user@example.com")
+    await walk_calls_5_to_8(production, is_verified=True)
+
+
+async def walk_calls_5_to_8(service, *, is_verified):
+    signed_in = await post(service, "/api/v1/auth/login", LOGIN)
+    assert (signed_in.status_code, set(signed_in.json())) == (200, TOKEN_PAIR)
+    check_pair(signed_in.json())
+
+    bearer = {"authorization": f"Bearer {signed_in.json()['refresh_token']}"}
+    refreshed = await service.client.post("/api/v1/auth/refresh", headers=bearer)
+    assert (refreshed.status_code, set(refreshed.json())) == (200, TOKEN_PAIR)
+    check_pair(refreshed.json())
+    assert refreshed.json()["session_id"] == signed_in.json()["session_id"]
+    assert refreshed.json()["refresh_token"] != signed_in.json()["refresh_token"]
+
+    bearer = {"authorization": f"Bearer {refreshed.json()['access_token']}"}
+    shown = await service.client.get("/api/v1/users/me", headers=bearer)
+    assert (shown.status_code, set(shown.json())) == (200, ME)
+    assert UUID(shown.json()["id"]).version == 7
+    assert RFC_3339_UTC.fullmatch(shown.json()["created_at"])
+    assert {name: shown.json()[name] for name in ("email", "email_verified", "full_name", "roles")} == {
+        "email": "user@example.com",
+        "email_verified": is_verified,
+        "full_name": "John Doe",
+        "roles": ["user"],
+    }
+
+    changed = await service.client.put(
+        "/api/v1/users/me", content=CHANGE, headers=bearer | {"content-type": "application/json"}
+    )
+    assert (changed.status_code, set(changed.json())) == (200, ME)
+    assert changed.json() == shown.json() | {
+        "full_name": "Jane Doe",
+        "preferences": {"theme": "dark", "notifications": True},
+        "updated_at": changed.json()["updated_at"],
+    }
+    assert (await service.client.get("/api/v1/users/me", headers=bearer)).json() == changed.json()
+
+
+async def test_asvs_v5_6_3_2_a_fresh_installation_has_no_account(production):
+    assert [tuple(row) for row in await production.sql("SELECT count(*) FROM users")] == [(0,)]
+    refused = await post(production, "/api/v1/auth/login", LOGIN)
+    assert (refused.status_code, refused.json()["code"]) == (401, "invalid_credentials")
