@@ -3,6 +3,7 @@
 import re
 from uuid import UUID
 
+import jwt
 import pytest
 
 from tests.contract.service import PRODUCTION, serving
@@ -32,13 +33,19 @@ USER = {
     "updated_at",
 }
 ME = USER | {"roles"}
+CLAIMS = {
+    *("iss", "sub", "aud", "client_id", "exp", "iat", "jti"),
+    *("sid", "auth_time", "amr", "roles", "scope"),
+}
 PROBLEM = {"type", "title", "status", "code", "request_id"}
 RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
 @pytest.fixture
 async def development(cluster):
-    async with serving(cluster, ENV="development", AUTH__ARGON2__MEMORY_KIB="19456", AUTH__ARGON2__ITERATIONS="2") as made:
+    async with serving(
+        cluster, ENV="development", AUTH__ARGON2__MEMORY_KIB="19456", AUTH__ARGON2__ITERATIONS="2"
+    ) as made:
         yield made
 
 
@@ -73,7 +80,10 @@ async def test_call_1_live(either):
 
 async def test_call_2_ready(either):
     answer = await either.client.get("/health/ready")
-    assert (answer.status_code, answer.json()) == (200, {"status": "degraded"})  # no Redis in this process's tests
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "degraded"},
+    )  # no Redis in this process's tests
 
 
 async def test_call_3_health_with_and_without_an_admins_token(either):
@@ -155,3 +165,26 @@ async def test_asvs_v5_6_3_2_a_fresh_installation_has_no_account(production):
     assert [tuple(row) for row in await production.sql("SELECT count(*) FROM users")] == [(0,)]
     refused = await post(production, "/api/v1/auth/login", LOGIN)
     assert (refused.status_code, refused.json()["code"]) == (401, "invalid_credentials")
+
+
+async def test_asvs_v5_9_1_3_any_library_verifies_an_access_token_with_what_is_published(production):
+    admin = await production.make_admin()
+    metadata = (await production.client.get("/.well-known/openid-configuration")).json()
+    assert metadata == {
+        "issuer": "https://id.example",
+        "jwks_uri": "https://id.example/.well-known/jwks.json",
+    }
+
+    keys = (await production.client.get("/.well-known/jwks.json")).json()
+    kid = jwt.get_unverified_header(admin.access_token)["kid"]
+    claims = jwt.decode(
+        admin.access_token,
+        jwt.PyJWKSet.from_dict(keys)[kid],
+        algorithms=["RS256"],
+        audience="https://id.example",
+        issuer=metadata["issuer"],
+        options={"require": ["exp", "iat", "sub", "jti"]},
+    )
+    assert set(claims) == CLAIMS
+    assert (claims["sub"], claims["sid"]) == (admin.id, admin.session_id)
+    assert (claims["roles"], claims["amr"], claims["client_id"]) == (["admin", "user"], ["pwd"], "default")

@@ -1,6 +1,7 @@
 """No signature but that of the key's own algorithm counts."""
 
 import hmac
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -149,15 +150,25 @@ def test_cve_class_17_zero_is_no_ecdsa_signature(verifier: TokenVerifier, keys: 
         assert verdict(verifier, token_with(partial(_always, raw), header(key))) is Reason.SIGNATURE
 
 
-def test_a_der_signature_is_not_the_form_of_es256(verifier: TokenVerifier, keys: Keys):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw[:32] + b"\0" + raw[32:],
+        lambda raw: raw[:32] + bytes(1000) + raw[32:],
+        lambda raw: b"\0" + raw,
+        lambda raw: raw + b"\0",
+        lambda raw: raw[:63],
+        jws._as_der,
+    ],
+    ids=["longer s", "much longer s", "zero before", "zero after", "cut", "DER"],
+)
+def test_an_es256_signature_is_r_and_s_of_32_bytes_each(
+    verifier: TokenVerifier, keys: Keys, change: Callable[[bytes], bytes]
+):
     key = keys[Algorithm.ES256]
     sign = signer(key)
 
-    def in_der(data: bytes) -> bytes:
-        raw = sign(data)
-        return jws._as_der(raw)
-
-    assert verdict(verifier, token_with(in_der, header(key))) is Reason.SIGNATURE
+    assert verdict(verifier, token_with(lambda data: change(sign(data)), header(key))) is Reason.SIGNATURE
 
 
 def test_an_ed25519_signature_cannot_be_restated(verifier: TokenVerifier, keys: Keys):

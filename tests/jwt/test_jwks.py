@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from keystead.jwt.jwks import jwk_set
@@ -34,16 +35,22 @@ def test_the_modulus_has_no_leading_zero_and_the_exponent_is_three_bytes(keys: K
     assert len(jwk["n"]) == 342  # 256 bytes
 
 
-def test_a_coordinate_keeps_its_leading_zeros():
-    while True:
-        key = generate_key(KeySpec(Algorithm.ES256, None)).public()
-        assert isinstance(key.key, ec.EllipticCurvePublicKey)
-        point = key.key.public_numbers()
-        if min(point.x, point.y).bit_length() <= 248:
-            break
+@pytest.mark.parametrize("coordinate", ["x", "y"])
+def test_a_coordinate_keeps_its_leading_zeros(coordinate: str):
+    key = a_key_with_a_short(coordinate)
     (jwk,) = json.loads(jwk_set([key]))["keys"]
 
     assert (len(jwk["x"]), len(jwk["y"])) == (43, 43)  # 32 bytes each
+    assert jwk[coordinate].startswith("A")
+
+
+def a_key_with_a_short(coordinate: str) -> PublicKey:
+    """One in 256 has such a coordinate."""
+    while True:
+        key = generate_key(KeySpec(Algorithm.ES256, None)).public()
+        assert isinstance(key.key, ec.EllipticCurvePublicKey)
+        if getattr(key.key.public_numbers(), coordinate) < 1 << 248:
+            return key
 
 
 def test_an_empty_set_is_a_document_too():

@@ -1,6 +1,13 @@
 """Drain: a stopping worker says that it is not ready, goes on accepting for a while, then stops."""
 
 import asyncio
+import ctypes
+import socket
+import struct
+import sys
+
+_SO_ATTACH_FILTER = 26
+_KEEP_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K, 0 bytes
 
 
 class Drain:
@@ -28,3 +35,16 @@ class Drain:
                 await self._hurried.wait()
         except TimeoutError:
             return
+
+
+def refuse_new_connections(listener: socket.socket) -> None:
+    """From now on no connection joins the listener's queue; what waits there can still be accepted.
+
+    A listener that is closed resets the connections that the kernel has completed and nobody has accepted. So the
+    kernel is told first to drop what comes for it: who connects now tries again, and finds the port closed.
+    """
+    if sys.platform == "linux":
+        code = ctypes.create_string_buffer(_KEEP_NOTHING)
+        listener.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(code))
+        )

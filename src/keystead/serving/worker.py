@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import structlog
 import uvicorn
@@ -17,12 +18,13 @@ from keystead.core import open_core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Unavailable
 from keystead.kernel.telemetry import configure_logging
-from keystead.serving.drain import Drain
+from keystead.serving.drain import Drain, refuse_new_connections
 from keystead.settings import Settings, load
 
 log = structlog.get_logger("worker")
 
 BACKLOG = 2048
+ACCEPT_WHAT_WAITS = timedelta(milliseconds=100)
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +61,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_core(settings, workers=int(os.environ["KEYSTEAD_WORKERS"])) as running:
         server = _Server(_config(settings, rest_app(running.core, settings, drain)))
         fresh = asyncio.create_task(running.keyring.keep_fresh())
-        stopping = asyncio.create_task(_stop_when_drained(drain, server))
+        stopping = asyncio.create_task(_stop_when_drained(drain, listener, server))
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -85,8 +87,10 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
     )
 
 
-async def _stop_when_drained(drain: Drain, server: uvicorn.Server) -> None:
+async def _stop_when_drained(drain: Drain, listener: socket.socket, server: uvicorn.Server) -> None:
     await drain.finished()
+    refuse_new_connections(listener)
+    await asyncio.sleep(ACCEPT_WHAT_WAITS.total_seconds())
     server.should_exit = True
 
 

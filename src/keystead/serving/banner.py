@@ -1,0 +1,54 @@
+"""What a person sees when everything runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from keystead import __version__
+
+_PERSON = '"email": "ada@example.com", "password": "seven green umbrellas"'
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What runs, and where. A path is where an embedded database keeps its data."""
+
+    profile: str
+    url: str
+    metrics_url: str
+    workers: int
+    data: Path | None
+    database: Path | None
+    has_embedded_redis: bool
+
+
+def banner(situation: Situation) -> str:
+    """What runs, where the data is, what to try, how to stop."""
+    url = situation.url
+    facts = {
+        "API": f"{url}  (workers: {situation.workers}, profile: {situation.profile})",
+        "Metrics": situation.metrics_url,
+        "PostgreSQL": f"embedded, in {situation.database}" if situation.database else "yours, from APP_DATABASE__URL",
+        "Valkey": "embedded" if situation.has_embedded_redis else "yours, from APP_REDIS__URL",
+        "Data": f"{situation.data}, private: keep its root_secret with your backups" if situation.data else "",
+    }
+    lines = [f"  {name:<11}{fact}" for name, fact in facts.items() if fact]
+    return "\n".join(
+        (
+            "",
+            f"Keystead {__version__} is ready.",
+            "",
+            *lines,
+            "",
+            "Try:",
+            f"  curl {url}/health/live",
+            f"  {_post(url, 'register', _PERSON + ', "full_name": "Ada Lovelace"')}",
+            f"  {_post(url, 'login', _PERSON)}",
+            "",
+            "Stop with Ctrl-C.",
+            "",
+        )
+    )
+
+
+def _post(url: str, verb: str, members: str) -> str:
+    return f"curl {url}/api/v1/auth/{verb} -H 'Content-Type: application/json' -d '{{{members}}}'"
