@@ -30,7 +30,6 @@ ROWS = {
     "keystead.auth.refresh.ROTATE": refresh.Judgement,
     "keystead.auth.start_session.START_SESSION": LiveSession,
     "keystead.jwt.store.LIST_KEYS": KeyRecord,
-    "keystead.jwt.store.LIST_LIVE_KEYS": KeyRecord,  # before the wrapped key
     "keystead.sessions.store.END_SESSION": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,
     "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
@@ -43,7 +42,11 @@ ROWS = {
 }
 SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 2}
 # Read by column name where they are used.
-BY_NAME = {"keystead.kernel.migrate.READ_HISTORY", "keystead.operations.health.READ_SCHEMA"}
+BY_NAME = {
+    "keystead.jwt.store.LOAD_WRAPPED",
+    "keystead.kernel.migrate.READ_HISTORY",
+    "keystead.operations.health.READ_SCHEMA",
+}
 # Run by the migrating owner.
 BY_OWNER = "keystead.kernel.migrate."
 

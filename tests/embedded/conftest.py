@@ -5,11 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
 import asyncpg
 import pytest
@@ -18,28 +16,15 @@ from keystead.embedded import place
 from keystead.embedded.account import Account
 from keystead.embedded.folder import DataFolder, Endpoints
 from keystead.embedded.launcher import Embedded, Wanted
+from tests.embedded.processes import make_folder
 
 EVERYTHING = Wanted(postgres=True, valkey=True, root_secret=True)
 IS_ROOT = os.geteuid() == 0
 
 
-def _roomy_memory() -> str | None:
-    """Where to copy databases quickly: memory, if there is plenty; None stands for the usual folder."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir():
-        return None
-    status = os.statvfs(memory)
-    return str(memory) if status.f_bavail * status.f_frsize > 1 << 30 else None
-
-
-MEMORY = _roomy_memory()
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder with a short path, that other users may pass through."""
-    path = Path(tempfile.mkdtemp(prefix="ks-", dir=MEMORY))
-    path.chmod(0o711)
+    path = make_folder("ks-")
     yield path
     shutil.rmtree(path)
 
@@ -52,8 +37,7 @@ def _no_state_outside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def _made() -> Iterator[Path]:
     """Complete data, stopped in order."""
-    parent = Path(tempfile.mkdtemp(prefix="ks-made-", dir=MEMORY))
-    parent.chmod(0o711)
+    parent = make_folder("ks-made-")
     with running(parent / "data") as (_, endpoints):
         query(endpoints.migration_url, "CREATE TABLE notes (text text)")
         query(endpoints.migration_url, "GRANT SELECT, INSERT ON notes TO keystead_runtime")
@@ -91,22 +75,6 @@ def query(url: str | None, sql: str) -> list[asyncpg.Record]:
     return asyncio.run(ask())
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
-    deadline = monotonic() + seconds
-    while not condition():
-        assert monotonic() < deadline, "it never came true"
-        sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asked about does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
 LAUNCHER = """
 import signal, sys
 from pathlib import Path
@@ -127,13 +95,15 @@ def launcher(
 ) -> "Iterator[subprocess.Popen[str]]":
     """Another process that starts the servers, tells about them in one line, and stops them at the end of input."""
     process = subprocess.Popen(
-        [python, "-c", LAUNCHER, data],
+        [python, "-c", LAUNCHER, str(data)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
-        **({"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}),
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
     )
     with process:
         try:

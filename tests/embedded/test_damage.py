@@ -112,7 +112,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of 16 MiB."""
     disk = folder / "disk"
     disk.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=711", "none", disk]
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=711", "none", str(disk)]
     if not IS_ROOT or subprocess.run(mounting, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a file system needs root, outside of a closed container")
     yield disk

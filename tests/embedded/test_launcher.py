@@ -13,7 +13,8 @@ import pytest
 from keystead.embedded.folder import AlreadyRunning, DataFolder
 from keystead.embedded.launcher import Embedded, Wanted
 from keystead.embedded.server import Event
-from tests.embedded.conftest import is_alive, launcher, query, running, wait_until
+from tests.embedded.conftest import launcher, query, running
+from tests.embedded.processes import is_alive, wait_until
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 

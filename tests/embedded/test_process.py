@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keystead.embedded.process import Log
-from tests.embedded.conftest import is_alive, wait_until
+from tests.embedded.processes import is_alive, wait_until
 
 LAUNCHER = """
 import os, signal, subprocess, sys

@@ -88,8 +88,9 @@ def test_where_roots_servers_cannot_go_the_database_lives_elsewhere_and_is_found
     private.mkdir(mode=0o700)
     data = private / "data"
     with running(data) as (embedded, endpoints):
-        assert embedded.place.parent.parent == place.STATE
-        assert (data / "elsewhere").resolve() == embedded.place.parent
+        assert embedded.database is not None
+        assert embedded.database.parent.parent == place.STATE
+        assert (data / "elsewhere").resolve() == embedded.database.parent
         query(endpoints.migration_url, "CREATE TABLE notes ()")
     private.chmod(0o755)  # it could live here by now, but it does not
     with running(data) as (_, endpoints):
@@ -98,7 +99,7 @@ def test_where_roots_servers_cannot_go_the_database_lives_elsewhere_and_is_found
     shutil.rmtree(data)
     with (
         pytest.raises(
-            EmbeddedError, match=f"root_secret is missing, but there is the database {embedded.place}"
+            EmbeddedError, match=f"root_secret is missing, but there is the database {embedded.database}"
         ),
         running(data),
     ):

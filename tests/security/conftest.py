@@ -3,9 +3,16 @@
 import pytest
 
 from tests.contract.service import serving
+from tests.support.people import register
 
 
 @pytest.fixture(scope="module")
 async def service(cluster):
     async with serving(cluster) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+async def person(service):
+    """Somebody signed in, for tests that change nothing about them that others look at."""
+    return await register(service.client)

@@ -7,6 +7,7 @@ import typer
 from keystead import __version__
 from keystead.cli import config, keys, migrate, users
 from keystead.cli.running import load_settings
+from keystead.serving.prepare import prepare
 from keystead.serving.supervisor import serve as serve_until_stopped
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve until stopped. Brings PostgreSQL and Valkey of its own where none are configured."""
-    raise typer.Exit(serve_until_stopped(load_settings(), workers=workers))
+    raise typer.Exit(serve_until_stopped(load_settings(), workers=workers, prepare=prepare))
 
 
 def main() -> None:

@@ -43,8 +43,11 @@ class AlreadyRunning(EmbeddedError):
 class DataFolder:
     """A data folder that is ours until the block ends. Make one with `DataFolder.open`."""
 
-    def __init__(self, path: Path, lock: Lock) -> None:
+    def __init__(self, path: Path, lock: Lock, *, was_left_in_a_hurry: bool) -> None:
         self.path = path
+        self.was_left_in_a_hurry = (
+            was_left_in_a_hurry  # by one who was killed, and whose children may still end
+        )
         self._lock = lock
 
     @classmethod
@@ -59,7 +62,7 @@ class DataFolder:
         if lock is None:
             raise _already_running(path)
         try:
-            folder = cls(path, lock)
+            folder = cls(path, lock, was_left_in_a_hurry=(path / _LOCK).stat().st_size > 0)
             folder.announce()
             yield folder
         finally:

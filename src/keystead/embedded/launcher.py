@@ -40,9 +40,9 @@ class Embedded:
         self._valkey: ValkeyServer | None = None
 
     @property
-    def place(self) -> Path:
-        """Where the database is: in the data folder, or elsewhere if the servers cannot get there."""
-        return self._postgres.folder if self._postgres else self._folder.path
+    def database(self) -> Path | None:
+        """Where the database is, if it is ours: in the data folder, or elsewhere if the servers cannot get there."""
+        return self._postgres.folder if self._postgres else None
 
     @property
     def _servers(self) -> list[Server]:

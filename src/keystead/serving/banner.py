@@ -6,6 +6,7 @@ from pathlib import Path
 from keystead import __version__
 
 _PERSON = '"email": "ada@example.com", "password": "seven green umbrellas"'
+_NEW_PERSON = f'{_PERSON}, "full_name": "Ada Lovelace"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,13 @@ def banner(situation: Situation) -> str:
     facts = {
         "API": f"{url}  (workers: {situation.workers}, profile: {situation.profile})",
         "Metrics": situation.metrics_url,
-        "PostgreSQL": f"embedded, in {situation.database}" if situation.database else "yours, from APP_DATABASE__URL",
+        "PostgreSQL": f"embedded, in {situation.database}"
+        if situation.database
+        else "yours, from APP_DATABASE__URL",
         "Valkey": "embedded" if situation.has_embedded_redis else "yours, from APP_REDIS__URL",
-        "Data": f"{situation.data}, private: keep its root_secret with your backups" if situation.data else "",
+        "Data": f"{situation.data}, private: keep its root_secret with your backups"
+        if situation.data
+        else "",
     }
     lines = [f"  {name:<11}{fact}" for name, fact in facts.items() if fact]
     return "\n".join(
@@ -41,7 +46,7 @@ def banner(situation: Situation) -> str:
             "",
             "Try:",
             f"  curl {url}/health/live",
-            f"  {_post(url, 'register', _PERSON + ', "full_name": "Ada Lovelace"')}",
+            f"  {_post(url, 'register', _NEW_PERSON)}",
             f"  {_post(url, 'login', _PERSON)}",
             "",
             "Stop with Ctrl-C.",

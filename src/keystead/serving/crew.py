@@ -104,7 +104,8 @@ class Crew:
             worker.process.terminate()
 
     def kill(self) -> None:
-        """End those that would not."""
+        """End those that would not, and start no more."""
+        self._is_stopping = True
         for worker in list(self._workers):
             worker.process.kill()
             self._bury(worker, worker.process.wait())
@@ -123,7 +124,9 @@ class Crew:
         os.close(worker.ready_pipe)
         self._figures.forget(worker.process.pid)
         if not self._is_stopping:
-            log.error("worker.died", pid=worker.process.pid, outcome=describe_exit(code), was_ready=worker.is_ready)
+            log.error(
+                "worker.died", pid=worker.process.pid, outcome=describe_exit(code), was_ready=worker.is_ready
+            )
             self._plan_replacement(worker)
 
     def _plan_replacement(self, worker: Worker) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from ipaddress import ip_address
 from time import monotonic, sleep
 
 from keystead.kernel.errors import CannotStart
@@ -32,8 +33,10 @@ def listen(host: str, port: int, *, setting: str, patience: float = 0) -> socket
 def url_of(listener: socket.socket) -> str:
     """Where a client on this machine reaches it."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = ip_address(host)
+    if address.version == 4:
+        return f"http://{'127.0.0.1' if address.is_unspecified else address}:{port}"
+    return f"http://[{'::1' if address.is_unspecified else address}]:{port}"
 
 
 def _explain(error: OSError, host: str, port: int, setting: str) -> str:
@@ -43,6 +46,6 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
                 f"Port {port} on {host} is taken: stop what listens there, or choose another with {setting}."
             )
         case errno.EACCES:
-            return f"Port {port} on {host} may not be used by this user (uid {os.geteuid()}): choose another with {setting}."
+            return f"Port {port} on {host} is not for this user (uid {os.geteuid()}): choose another with {setting}."
         case _:
             return f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another address with {setting}."

@@ -1,12 +1,12 @@
 """The metrics listener: the figures of all workers together, on a port of its own."""
 
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -26,12 +26,12 @@ class Figures:
 
     def forget(self, pid: int) -> None:
         """What a process that is gone was doing counts no longer; what it has done still does."""
-        mark_process_dead(pid, self.folder)
+        mark_process_dead(pid, self.folder)  # type: ignore[no-untyped-call]
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All figures, and the content type they are written in."""
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, self.folder)
+        MultiProcessCollector(registry, self.folder)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
 
@@ -62,7 +62,7 @@ class _Server(ThreadingHTTPServer):
         self.figures = figures
 
     def handle_error(self, _request: object, client_address: object) -> None:
-        log.warning("metrics.not_answered", client=str(client_address), exc_info=True)
+        log.warning("metrics.not_answered", client=str(client_address), reason=repr(sys.exc_info()[1]))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 10  # seconds without a byte
 
-    def do_GET(self) -> None:  # noqa: N802 - called by that name
+    def do_GET(self) -> None:
         if urlsplit(self.path).path != "/metrics":
             self._answer(HTTPStatus.NOT_FOUND, b"Not found. The figures are at /metrics.\n", "text/plain")
             return

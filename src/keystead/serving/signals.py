@@ -20,8 +20,8 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
+        for end in (self._receiver, self._sender):
+            end.settimeout(0)
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self._before = {
             number: signal.signal(number, _leave_it_to_the_socket)

@@ -2,11 +2,10 @@
 
 import os
 import selectors
-import signal
+import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from time import monotonic
 
 import msgspec
@@ -15,7 +14,7 @@ import structlog
 from keystead.embedded.errors import EmbeddedError
 from keystead.embedded.folder import DataFolder
 from keystead.embedded.launcher import Embedded
-from keystead.kernel.errors import CannotStart, Refusal
+from keystead.kernel.errors import CannotStart, Unavailable
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.banner import Situation, banner
 from keystead.serving.crew import Crew, CrewLost
@@ -34,7 +33,7 @@ EXIT_LOST = 1
 EXIT_CANNOT_START = 2
 
 _TICK = 0.25
-_MARGIN = 5.0  # beyond the drain and the longest request, for whatever else a worker does at its end
+_MARGIN = 3.0  # beyond the drain and the longest request, for whatever else a worker does at its end
 _CONNECTIONS_BESIDE_OURS = 20  # migrations, commands, psql
 
 
@@ -53,7 +52,7 @@ def serve(
     stop_by_exception()
     try:
         with ExitStack() as stack:
-            return _Service(settings, stack).run(workers=workers, prepare=prepare, worker=worker)
+            return _serve(settings, stack, size=workers, prepare=prepare, worker=worker)
     except (CannotStart, EmbeddedError, Unavailable) as error:
         return _complain(str(error), EXIT_CANNOT_START)
     except CrewLost:
@@ -62,20 +61,160 @@ def serve(
         return EXIT_STOPPED
 
 
-class _Service:
-    """The parts in the order of their start; `stack` ends them in the opposite one."""
+def _serve(
+    given: Settings,
+    stack: ExitStack,
+    *,
+    size: int | None,
+    prepare: Callable[[Settings], None],
+    worker: Sequence[str],
+) -> int:
+    """Start the parts in order; `stack` ends them in the opposite one."""
+    folder = None
+    if wanted_by(given).anything:
+        folder = stack.enter_context(DataFolder.open(given.embedded.data_dir))
+    listener, metrics_listener = _listen(given, folder, stack)
+    settings = _with_port(given, listener.getsockname()[1])
+    embedded = None
+    if folder:
+        embedded, settings = _start_embedded(settings, folder, url_of(listener), stack)
+    prepare(settings)
+    metrics_url = f"{url_of(metrics_listener)}/metrics"
+    figures = stack.enter_context(serving_metrics(metrics_listener))
+    size = size or settings.server.workers or os.cpu_count() or 1
+    selector = stack.enter_context(selectors.DefaultSelector())
+    crew = Crew(
+        size,
+        command=worker,
+        environment=os.environ | _handed_over(given, settings) | {"PROMETHEUS_MULTIPROC_DIR": figures.folder},
+        listener=listener.fileno(),
+        selector=selector,
+        figures=figures,
+    )
+    stack.callback(crew.kill)
+    situation = Situation(
+        profile=settings.profile,
+        url=url_of(listener),
+        metrics_url=metrics_url,
+        workers=size,
+        data=folder.path if folder else None,
+        database=embedded.database if embedded else None,
+        has_embedded_redis=given.redis.url is None,
+    )
+    return _Watch(settings, crew, embedded, listener, selector, situation).run()
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        self._given = settings
-        self._stack = stack
 
-    def run(self, *, workers: int | None, prepare: Callable[[Settings], None], worker: Sequence[str]) -> int:
-        server = self._given.server
-        size = workers or server.workers or os.cpu_count() or 1
-        wanted = wanted_by(self._given)
-        folder = self._enter(DataFolder.open(self._given.embedded.data_dir)) if wanted.anything else None
-        # Workers of a supervisor that was killed still finish what they had begun.
-        patience = server.drain_secs + _MARGIN if folder and folder.was_left_in_a_hurry else 0
-        listener = self._enter(listen(server.host, server.port, setting="APP_SERVER__PORT", patience=patience))
-        metrics = self._enter(self._listen_for_metrics(patience))
-'''
+class _Watch:
+    """From the first worker's start to the last one's end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        crew: Crew,
+        embedded: Embedded | None,
+        listener: socket.socket,
+        selector: selectors.BaseSelector,
+        situation: Situation,
+    ) -> None:
+        self._grace = settings.server.drain_secs + settings.server.request_timeout_secs + _MARGIN
+        self._crew = crew
+        self._embedded = embedded
+        self._listener = listener
+        self._selector = selector
+        self._situation = situation
+        self._announced = False
+        self._deadline: float | None = None
+
+    def run(self) -> int:
+        with Signals() as signals:
+            self._selector.register(signals, selectors.EVENT_READ)
+            while self._deadline is None or not self._crew.is_gone:
+                self._step()
+                self._selector.select(_TICK)
+                for _ in range(signals.count_stops()):
+                    self._stop()
+        log.info("serve.stopped")
+        return EXIT_STOPPED
+
+    def _step(self) -> None:
+        for event in self._embedded.poll() if self._embedded else ():
+            log.warning("embedded.changed", server=event.server, what=event.what, detail=event.detail)
+        self._crew.poll()
+        if self._crew.is_complete and not self._announced:
+            self._announced = True
+            _announce(self._situation)
+        if self._deadline is not None and monotonic() > self._deadline:
+            log.warning("serve.forced")
+            self._crew.kill()
+
+    def _stop(self) -> None:
+        """Pass the request on. Workers then decide about the listener alone: what they accepted, they answer."""
+        log.info("serve.stopping", hurried=self._deadline is not None)
+        if self._deadline is None:
+            self._deadline = monotonic() + self._grace
+            self._listener.close()
+        self._crew.stop()
+
+
+def _listen(
+    settings: Settings, folder: DataFolder | None, stack: ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    """The listeners of the API and of the metrics."""
+    # Workers of a supervisor that was killed may still be finishing what they had begun.
+    patience = settings.server.drain_secs + _MARGIN if folder and folder.was_left_in_a_hurry else 0
+    host, _, port = settings.observability.metrics.prometheus_endpoint.rpartition(":")
+    api = listen(settings.server.host, settings.server.port, setting="APP_SERVER__PORT", patience=patience)
+    stack.enter_context(api)
+    name = "APP_OBSERVABILITY__METRICS__PROMETHEUS_ENDPOINT"
+    metrics = listen(host.strip("[]"), int(port), setting=name, patience=patience)
+    return api, stack.enter_context(metrics)
+
+
+def _start_embedded(
+    settings: Settings, folder: DataFolder, url: str, stack: ExitStack
+) -> tuple[Embedded, Settings]:
+    """The servers that nobody configured, and the settings with them."""
+    embedded = Embedded(
+        folder,
+        wanted_by(settings),
+        pg_bin=settings.embedded.pg_bin,
+        max_connections=settings.database.max_connections + _CONNECTIONS_BESIDE_OURS,
+    )
+    stack.callback(embedded.stop)
+    endpoints = embedded.start()
+    folder.announce(url=url, endpoints=endpoints)
+    return embedded, completed(settings, endpoints)
+
+
+def _with_port(settings: Settings, port: int) -> Settings:
+    """Port 0 stands for a free one; tokens name the real one."""
+    return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, port=port))
+
+
+def _handed_over(given: Settings, settings: Settings) -> dict[str, str]:
+    """What workers cannot read in the configuration, because it was found out here, as environment variables."""
+    secrets = (
+        ("APP_DATABASE__URL", given.database.url, settings.database.url),
+        ("APP_REDIS__URL", given.redis.url, settings.redis.url),
+        ("APP_AUTH__JWT_SECRET", given.auth.jwt_secret, settings.auth.jwt_secret),
+    )
+    found = {name: new.reveal() for name, old, new in secrets if old is None and new is not None}
+    if settings.server.port != given.server.port:
+        found["APP_SERVER__PORT"] = str(settings.server.port)
+    return found
+
+
+def _announce(situation: Situation) -> None:
+    if situation.profile == "development":
+        sys.stderr.write(banner(situation))
+        sys.stderr.flush()
+    else:
+        log.info(
+            "serve.ready", url=situation.url, metrics_url=situation.metrics_url, workers=situation.workers
+        )
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines():
+        sys.stderr.write(f"keystead: {line}\n")
+    return code

@@ -15,7 +15,7 @@ from keystead.auth.refresh import Refresh
 from keystead.auth.refusals import RefreshRefused
 from keystead.auth.register import Register, VerificationRequired
 from keystead.auth.token_pair import TokenPair
-from keystead.kernel.caller import NotSignedIn
+from keystead.kernel.caller import Access, NotSignedIn
 from keystead.users.passwords import MAX_BYTES
 
 # Longer than any password that could be right, so that its length is judged by the rules and not by the decoder.
@@ -195,5 +195,6 @@ ROUTES = (
         handler=policy,
         summary="The rules for new passwords",
         answers=(Answer(HTTPStatus.OK, PolicyBody, "The rules."),),
+        requires=Access.PUBLIC,
     ),
 )

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import msgspec
 
 from keystead.api.rest.routes import Answer, Call, Reply, Route
+from keystead.kernel.caller import Access
 from keystead.kernel.errors import Unavailable
 from keystead.operations.health import CheckReadiness, ReadHealth
 
@@ -51,6 +52,7 @@ ROUTES = (
         handler=live,
         summary="Whether the process runs",
         answers=(Answer(HTTPStatus.OK, StatusBody, "It runs."),),
+        requires=Access.PUBLIC,
     ),
     Route(
         method="GET",

@@ -7,6 +7,8 @@ import msgspec
 from keystead.api.rest import docs
 from keystead.api.rest.problems import RouteNotFound
 from keystead.api.rest.routes import Answer, Call, Reply, Route
+from keystead.jwt.read_key_set import ReadKeySet
+from keystead.kernel.caller import Access
 
 _PAGE = "text/html; charset=utf-8"
 
@@ -61,6 +63,7 @@ ROUTES = (
         handler=jwks,
         summary="Public keys of access tokens (RFC 7517)",
         answers=(Answer(HTTPStatus.OK, JwksBody, "The key set."),),
+        requires=ReadKeySet.requires,
     ),
     Route(
         method="GET",
@@ -68,6 +71,7 @@ ROUTES = (
         handler=discovery,
         summary="Where things are",
         answers=(Answer(HTTPStatus.OK, DiscoveryBody, "The metadata."),),
+        requires=Access.PUBLIC,
     ),
     Route(
         method="GET",
@@ -75,6 +79,7 @@ ROUTES = (
         handler=openapi,
         summary="This description",
         answers=(Answer(HTTPStatus.OK, dict, "OpenAPI 3.1."),),
+        requires=Access.PUBLIC,
     ),
     Route(
         method="GET",
@@ -82,6 +87,7 @@ ROUTES = (
         handler=index,
         summary="This description, for people",
         answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
+        requires=Access.PUBLIC,
     ),
     Route(
         method="GET",
@@ -89,6 +95,7 @@ ROUTES = (
         handler=stylesheet,
         summary="The stylesheet of the pages",
         answers=(Answer(HTTPStatus.OK, str, "A stylesheet.", "text/css"),),
+        requires=Access.PUBLIC,
     ),
     Route(
         method="GET",
@@ -97,5 +104,6 @@ ROUTES = (
         summary="What a problem's code means",
         answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
         refuses=(RouteNotFound,),
+        requires=Access.PUBLIC,
     ),
 )

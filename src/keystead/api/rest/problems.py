@@ -7,7 +7,9 @@ import msgspec
 
 from keystead.accounts.verify_user import SeveralAttempts
 from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused, RefreshTooOften
+from keystead.jwt.issuer import TokenTooLarge
 from keystead.jwt.jws import TokenRejected
+from keystead.jwt.rotation import UnknownSigningKey
 from keystead.kernel.caller import NotSignedIn, PermissionMissing
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
 from keystead.users.types import EmailTaken, UserNotFound
@@ -77,6 +79,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     PermissionMissing: HTTPStatus.FORBIDDEN,
     PreflightRefused: HTTPStatus.FORBIDDEN,
     RouteNotFound: HTTPStatus.NOT_FOUND,
+    UnknownSigningKey: HTTPStatus.NOT_FOUND,
     UserNotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -87,6 +90,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    TokenTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,  # the operator's to mend, not the client's
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

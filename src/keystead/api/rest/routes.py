@@ -103,7 +103,7 @@ class Route:
     handler: Handler
     summary: str
     answers: tuple[Answer, ...]
-    requires: Requirement = Access.PUBLIC
+    requires: Requirement
     refuses: tuple[type[Refusal], ...] = ()
     body: type[msgspec.Struct] | None = None
     body_is_optional: bool = False

@@ -1,0 +1,25 @@
+"""What happens once before the workers start: the schema, the vault, the first signing key."""
+
+import asyncio
+
+from keystead.core import open_core
+from keystead.kernel.migrate import migrate, require_current
+from keystead.serving.instance import owner_url, runtime_url
+from keystead.settings import Settings
+
+
+def prepare(settings: Settings) -> None:
+    """Migrate or refuse a schema that is behind, check the root secret, make the first key.
+
+    Raises CannotStart for what the operator must mend, Unavailable when the database went away meanwhile.
+    """
+    asyncio.run(_prepare(settings))
+
+
+async def _prepare(settings: Settings) -> None:
+    if settings.database.migrate_on_start:
+        await migrate(owner_url(settings), runtime_url=runtime_url(settings))
+    else:
+        await require_current(runtime_url(settings))
+    async with open_core(settings):
+        pass  # opening it is the check

@@ -1,0 +1,121 @@
+"""What the proofs of the rotation share: a real server, its database, and sessions to look at from both sides."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from keystead.kernel.db import Database, PoolLimits
+from keystead.kernel.secrets import Secret
+from tests.proofs.wire import Wire
+from tests.support.databases import Cluster, Urls
+from tests.support.people import refresh
+from tests.support.server import Server, serving
+
+WINDOW = timedelta(seconds=60)
+MOST_REPEATS = 20
+
+READ_FAMILY = "SELECT generation, reuse_count, ended_because FROM sessions WHERE id = $1::text::uuid"
+READ_EVENTS = "SELECT id, event FROM audit_events WHERE session_id = $1::text::uuid AND id > $2 ORDER BY id"
+# Ages one session instead of moving everybody's time, so that proofs run side by side and the access tokens,
+# which workers judge by the clock of the machine, stay what they are.
+AGE_FAMILY = """
+    UPDATE sessions
+       SET rotated_at = rotated_at - $2::interval, idle_expires_at = idle_expires_at - $2::interval,
+           absolute_expires_at = absolute_expires_at - $2::interval
+     WHERE id = $1::text::uuid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A session as the database has it."""
+
+    generation: int
+    reuse_count: int
+    ended_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server of several workers over a database of its own."""
+
+    urls: Urls
+    server: Server
+    db: Database
+
+    def wires(self, count: int) -> list[Wire]:
+        """Connections, dealt out to the workers in turn."""
+        ports = self.server.ports
+        return [Wire(ports[number % len(ports)]) for number in range(count)]
+
+    async def family(self, session_id: str) -> Family:
+        row = await self.db.fetch_row(READ_FAMILY, session_id)
+        assert row is not None, "the session is gone"
+        return Family(*row)
+
+    async def events(self, session_id: str, *, after: int = 0) -> Counter[str]:
+        rows = await self.db.fetch(READ_EVENTS, session_id, after)
+        return Counter(row["event"] for row in rows)
+
+    async def last_event(self) -> int:
+        """A mark for `events`: what is recorded from now on comes after it."""
+        row = await self.db.fetch_row("SELECT coalesce(max(id), 0) FROM audit_events")
+        return int(row[0]) if row else 0
+
+    async def age(self, session_id: str, by: timedelta) -> None:
+        """As if `by` had passed for this session."""
+        await self.db.execute(AGE_FAMILY, session_id, by)
+
+
+@asynccontextmanager
+async def running_site(cluster: Cluster, *, workers: int = 2, **configured: str) -> AsyncIterator[Site]:
+    """With keys of ES256, unless configured otherwise: most proofs are not about signatures."""
+    async with cluster.clone() as urls:
+        await forget_signing_keys(urls)
+        async with (
+            serving(urls, workers=workers, **{"AUTH__SIGNING_ALGORITHM": "ES256", **configured}) as server,
+            database(urls) as db,
+        ):
+            yield Site(urls, server, db)
+
+
+@asynccontextmanager
+async def database(urls: Urls) -> AsyncIterator[Database]:
+    """As the runtime role, beside the server's own connections."""
+    db = Database(Secret(urls.runtime), PoolLimits(max_connections=4))
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+async def forget_signing_keys(urls: Urls) -> None:
+    """The next start makes one of the kind that is configured, active at once."""
+    owner = await asyncpg.connect(urls.owner)
+    try:
+        await owner.execute("DELETE FROM signing_keys")
+    finally:
+        await owner.close()
+
+
+async def shows_profile(wire: Wire, access_token: str) -> bool:
+    """Whether an access token works at this worker. An answer other than yes or no fails the proof."""
+    answer = await wire.get("/api/v1/users/me", headers={"authorization": f"Bearer {access_token}"})
+    assert answer.status_code in (200, 401), answer.text
+    return answer.status_code == 200
+
+
+async def require_dead(site: Site, *, access_tokens: Iterable[str], refresh_tokens: Iterable[str]) -> None:
+    """No worker takes any of these."""
+    for worker in site.server.workers:
+        wire = Wire(worker.port)
+        for token in access_tokens:
+            assert not await shows_profile(wire, token), "an access token outlived its session"
+        for token in refresh_tokens:
+            answer = await refresh(wire, token)
+            assert answer.status_code == 401, f"a refresh token outlived its session: {answer.text}"
+        wire.close()

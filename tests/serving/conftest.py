@@ -1,0 +1,122 @@
+"""`serve` as a process of its own, with a stand-in for the workers."""
+
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.embedded.processes import make_folder
+
+STAND_IN = Path(__file__).with_name("standin.py")
+SERVE = """
+import sys, time
+from keystead.kernel.errors import CannotStart
+from keystead.serving.supervisor import serve
+from keystead.settings import load
+
+def prepare(settings):
+    if "slow" in sys.argv:
+        sys.stderr.write("preparing\\n")
+        time.sleep(60)
+    if "fails" in sys.argv:
+        raise CannotStart("The schema is behind: run keystead migrate.")
+
+sys.exit(serve(load().settings, workers=2, prepare=prepare, worker=(sys.executable, *sys.argv[1:3])))
+"""
+GIVEN = {
+    "APP_DATABASE__URL": "postgresql://nobody@localhost/nothing",
+    "APP_REDIS__URL": "redis://localhost",
+    "APP_AUTH__JWT_SECRET": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH",
+}
+
+
+class Serving:
+    """A running `serve`, what it says, and where it listens."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.said: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def hear(self, pattern: str) -> "re.Match[str]":
+        """The first line from here on in which `pattern` is found."""
+        while line := self._lines.get(timeout=20):
+            self.said.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"never said {pattern!r}, but: {''.join(self.said)}")
+
+    def hear_urls(self) -> None:
+        self.url = self.hear(r"API +(\S+)")[1]
+        self.metrics_url = self.hear(r"Metrics +(\S+)")[1]
+        self.hear("Stop with Ctrl-C")
+
+    def get(self, path: str) -> str:
+        with urlopen(f"{self.url}/{path}", timeout=10) as answer:
+            return answer.read().decode()
+
+    def figures(self) -> str:
+        with urlopen(self.metrics_url, timeout=10) as answer:
+            return answer.read().decode()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for the end and hear the rest."""
+        code = self.process.wait(20)
+        self._reader.join(20)
+        while line := self._lines.get(timeout=20):
+            self.said.append(line)
+        return code
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = make_folder("ks-serving-")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(folder):
+    """Starts `serve` in `folder`; keywords are settings, without APP_."""
+
+    @contextmanager
+    def starting(*how: str, embedded: bool = False, **settings: str) -> Iterator[Serving]:
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("APP_")}
+        environment |= {} if embedded else GIVEN
+        environment |= {
+            "APP_SERVER__PORT": "0",
+            "APP_OBSERVABILITY__METRICS__PROMETHEUS_ENDPOINT": "127.0.0.1:0",
+        }
+        environment |= {f"APP_{name}": text for name, text in settings.items()}
+        command = [sys.executable, "-c", SERVE, str(STAND_IN), *(how or ("well",))]
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            try:
+                yield Serving(process)
+            finally:
+                process.kill()
+
+    return starting
