@@ -71,3 +71,21 @@ async def serving(cluster: Cluster, **configured: str) -> AsyncIterator[Service]
 
 async def login(client, email, password=PASSWORD):
     return await client.post("/api/v1/auth/login", json={"email": email, "password": password})
+
+
+async def send(service, content, *, path="/api/v1/auth/login", method="POST", **headers):
+    """A request whose body says that it is JSON."""
+    announced = {"content-type": "application/json"} | headers
+    return await service.client.request(method, path, content=content, headers=announced)
+
+
+def asgi_scope(method, path, headers):
+    """What a server hands to the application: headers no client would send, or that it would mend."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+    }

@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from keystead.api.rest.catalogue import ROUTES
+from tests.contract.answers import ALWAYS, REQUEST_ID, check_headers
 from tests.contract.service import serving
 from tests.support.people import PASSWORD, new_email, register
 

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from keystead.api.rest.catalogue import ROUTES
-from tests.contract.service import serving
+from tests.contract.service import asgi_scope, serving
 from tests.support.people import PASSWORD
 
 pytestmark = pytest.mark.anyio
@@ -76,14 +76,8 @@ async def test_cve_class_82_two_hosts_or_none_are_400(service):
         async def keep(message):
             sent.append(message)
 
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/health/live",
-            "raw_path": b"/health/live",
-            "query_string": b"",
-        }
-        await service.app(scope | {"headers": [(b"host", host) for host in hosts]}, None, keep)
+        scope = asgi_scope("GET", "/health/live", [(b"host", host) for host in hosts])
+        await service.app(scope, None, keep)
         return sent[0]["status"]
 
     assert await get(b"localhost") == 200

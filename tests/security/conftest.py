@@ -16,3 +16,13 @@ async def service(cluster):
 async def person(service):
     """Somebody signed in, for tests that change nothing about them that others look at."""
     return await register(service.client)
+
+
+@pytest.fixture
+def hashes(service, monkeypatch):
+    """A list that grows by one with each piece of work that reaches the password hasher's threads."""
+    hasher = service.core.auth.login.hasher
+    work = []
+    run = hasher._run
+    monkeypatch.setattr(hasher, "_run", lambda task: work.append(task) or run(task))
+    return work

@@ -5,6 +5,7 @@ import ctypes
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 _SO_ATTACH_FILTER = 26
 _KEEP_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF_RET | BPF_K, 0 bytes
@@ -45,6 +46,8 @@ def refuse_new_connections(listener: socket.socket) -> None:
     """
     if sys.platform == "linux":
         code = ctypes.create_string_buffer(_KEEP_NOTHING)
-        listener.setsockopt(
-            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(code))
-        )
+        program = struct.pack("HP", 1, ctypes.addressof(code))
+        with suppress(
+            PermissionError
+        ):  # where the system wants a privilege for it, a small window stays open
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)

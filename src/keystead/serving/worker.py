@@ -60,12 +60,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, drain.start)
     async with open_core(settings, workers=int(os.environ["KEYSTEAD_WORKERS"])) as running:
         server = _Server(_config(settings, rest_app(running.core, settings, drain)))
-        fresh = asyncio.create_task(running.keyring.keep_fresh())
-        stopping = asyncio.create_task(_stop_when_drained(drain, listener, server))
-        try:
+        async with asyncio.TaskGroup() as beside:  # one that fails takes the worker with it, to be replaced
+            tasks = (
+                beside.create_task(running.keyring.keep_fresh()),
+                beside.create_task(_stop_when_drained(drain, listener, server)),
+            )
             await server.serve(sockets=[listener])
-        finally:
-            for task in (fresh, stopping):
+            for task in tasks:
                 task.cancel()
 
 
@@ -89,9 +90,11 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
 
 async def _stop_when_drained(drain: Drain, listener: socket.socket, server: uvicorn.Server) -> None:
     await drain.finished()
-    refuse_new_connections(listener)
-    await asyncio.sleep(ACCEPT_WHAT_WAITS.total_seconds())
-    server.should_exit = True
+    try:
+        refuse_new_connections(listener)
+        await asyncio.sleep(ACCEPT_WHAT_WAITS.total_seconds())
+    finally:
+        server.should_exit = True
 
 
 def _tell_supervisor() -> None:
