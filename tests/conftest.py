@@ -1,7 +1,5 @@
 """Fixtures of the whole suite: real servers, real databases, time that can be moved."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import anyio
@@ -10,13 +8,12 @@ import pytest
 
 from keystead.api.rest.server import rest_app
 from keystead.core import open_core
-from keystead.embedded.postgres import THROW_AWAY, PostgresServer
-from keystead.embedded.programs import PostgresPrograms
 from keystead.kernel.db import Database, PoolLimits
 from keystead.kernel.secrets import Secret
 from keystead.serving.drain import Drain
 from keystead.settings import load
 from keystead.vault import Vault
+from tests.support import throwaway
 from tests.support.clock import MovableClock
 from tests.support.databases import Cluster
 
@@ -55,19 +52,10 @@ def settings_for(urls, redis_url="unix:///nowhere/valkey.sock", **more):
 @pytest.fixture(scope="session")
 def cluster():
     """PostgreSQL, for this test process alone; a database named TEMPLATE is migrated."""
-    # Directly below the folder for temporary files: the server may have to run as another user than we do.
-    home = Path(tempfile.mkdtemp(prefix="keystead-test-"))
-    home.chmod(0o711)
-    server = PostgresServer(home, PostgresPrograms.find(None), options=THROW_AWAY)
-    try:
-        server.start()
-        server.wait_until_ready()
+    with throwaway.postgres() as server:
         made = Cluster(server)
         anyio.run(made.make_template, settings_for)
         yield made
-    finally:
-        server.stop()
-        shutil.rmtree(home)
 
 
 @pytest.fixture

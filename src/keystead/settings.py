@@ -84,7 +84,7 @@ class Database(_Section, frozen=True, kw_only=True):
     ] = 10
     statement_timeout_secs: Annotated[
         float, Meta(gt=0, le=300, description="Longest that one statement may run.")
-    ] = 10
+    ] = 5
     migrate_on_start: Annotated[
         bool,
         Meta(description="Whether `serve` migrates; if not, it refuses a schema that is behind."),

@@ -59,14 +59,19 @@ class Service:
 
 @asynccontextmanager
 async def serving(cluster: Cluster, **configured: str) -> AsyncIterator[Service]:
-    """`configured` as in the fixture of that name."""
-    async with cluster.clone() as urls:
-        settings = settings_for(urls, **configured)
-        async with open_core(settings) as running:
-            app = rest_app(running.core, settings, Drain(0))
-            transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
-            async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
-                yield Service(urls, settings, running.core, app, client)
+    """Over a fresh database; `configured` as in the fixture of that name."""
+    async with cluster.clone() as urls, serving_over(urls, **configured) as service:
+        yield service
+
+
+@asynccontextmanager
+async def serving_over(urls: Urls, **configured: str) -> AsyncIterator[Service]:
+    settings = settings_for(urls, **configured)
+    async with open_core(settings) as running:
+        app = rest_app(running.core, settings, Drain(0))
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
+        async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
+            yield Service(urls, settings, running.core, app, client)
 
 
 async def login(client, email, password=PASSWORD):

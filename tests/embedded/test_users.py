@@ -10,7 +10,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-import keystead
 from keystead.embedded import place
 from keystead.embedded.account import Account
 from keystead.embedded.errors import EmbeddedError
@@ -22,15 +21,16 @@ from keystead.embedded.programs import PostgresPrograms, ValkeyProgram
 from keystead.embedded.runtime import make_socket_folder
 from tests.embedded.conftest import EVERYTHING, IS_ROOT, launcher, query, running
 
+PACKAGES = [Path(place.__file__).parents[2], Path(asyncpg.__file__).parents[1]]
+
 only_root = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
 
 
 def python_for(user: Account) -> str:
     """A Python that `user` can run, with what Keystead needs; skips the test when there is none."""
-    needed = [Path(keystead.__file__), Path(asyncpg.__file__)]
     pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
     usable = [each for each in pythons if Path(each).exists() and user.can_reach(Path(each).resolve().parent)]
-    if not usable or not all(user.can_reach(each.parent) for each in needed):
+    if not usable or not all(map(user.can_reach, PACKAGES)):
         pytest.skip("this Python, or the packages, are private to root")
     return usable[0]
 
@@ -44,7 +44,7 @@ def test_an_ordinary_user_can_start_below_a_private_home_with_a_long_path(folder
         each.mkdir(mode=0o700)
         user.give(each)
     data = home / "a-long-name" / ("x" * 120) / "data"
-    packages = os.pathsep.join(str(Path(each.__file__).parents[1]) for each in (keystead, asyncpg))
+    packages = os.pathsep.join(str(each) for each in PACKAGES)
     with launcher(data, python=python, user=user, TMPDIR=str(temporary), PYTHONPATH=packages) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[0]
@@ -147,11 +147,8 @@ def test_programs_of_a_private_environment_are_copied_once_to_where_the_servers_
     assert postgres.for_account(account) == programs
     lock = Lock.take(folder / "lock")
     assert lock is not None
-    for command in (
-        [programs.folder / "initdb", "--version"],
-        [valkey.for_account(account).path, "--version"],
-    ):
-        assert run(command, account=account, folder=folder, lock=lock)
+    for program in (programs.folder / "initdb", valkey.for_account(account).path):
+        assert run([program, "--version"], account=account, folder=folder, lock=lock)
     lock.release()
 
 

@@ -100,12 +100,14 @@ async def test_nobody_can_change_the_published_keys(old: SigningKey):
         keyring.public_keys(NOW)["another"] = old.public()  # type: ignore[index]
 
 
-async def test_before_its_first_key_a_keyring_signs_nothing():
-    keyring = Keyring(Source())
-    await keyring.refresh()
-
-    with pytest.raises(NoSigningKey):
-        keyring.current(NOW)
+async def test_without_an_active_key_nothing_is_signed(old: SigningKey, new: SigningKey):
+    waiting = held(new, active_from=TURN)
+    revoked = held(old, revoked_at=NOW)
+    for source in (Source(), Source(waiting), Source(revoked), Source(revoked, waiting)):
+        keyring = Keyring(source)
+        await keyring.refresh()
+        with pytest.raises(NoSigningKey):
+            keyring.current(NOW)
 
 
 async def test_a_token_of_a_key_that_is_seconds_old_is_accepted_at_once(old: SigningKey, new: SigningKey):
@@ -126,8 +128,9 @@ async def test_cve_class_07_unknown_keys_do_not_become_a_stampede(old: SigningKe
     verifier = verifier_on(keyring)
     forged = [token(attacker, header(attacker, kid=f"unknown-{n:06}")) for n in range(50)]
 
-    verdicts = await asyncio.gather(*(reason_of(verifier, whole) for whole in forged * 200))
-    assert verdicts == [Reason.UNKNOWN_KEY] * 10_000
+    for _ in range(2):  # the second half comes when the answer to the first is there
+        verdicts = await asyncio.gather(*(reason_of(verifier, whole) for whole in forged * 100))
+        assert verdicts == [Reason.UNKNOWN_KEY] * 5_000
     assert source.reads == 2
 
 

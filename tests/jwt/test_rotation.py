@@ -358,14 +358,14 @@ async def test_the_private_part_lies_wrapped_and_opens_for_its_own_id_and_algori
 
 
 async def test_an_algorithm_changed_in_the_table_makes_the_key_unusable(
-    process: Process, owner: "asyncpg.Connection[asyncpg.Record]", db: Database, vault: Vault
+    owner: "asyncpg.Connection[asyncpg.Record]", db: Database, vault: Vault, clock: MovableClock
 ):
-    await owner.execute("UPDATE signing_keys SET algorithm = 'EdDSA'")
-    keyring = Keyring(LoadKeys(db, vault))
-    await keyring.refresh()
+    await Process(db, vault, clock, RSA).start()
+    await owner.execute("UPDATE signing_keys SET algorithm = 'PS256'")  # the key would do for it
+    restarted = await Process(db, vault, clock, RSA).start()
 
     with pytest.raises(NoSigningKey):
-        keyring.current((await process.list()).now)
+        restarted.issue()
 
 
 async def test_a_key_that_is_held_is_not_unwrapped_again(process: Process, db: Database, vault: Vault):

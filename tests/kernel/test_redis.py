@@ -2,19 +2,15 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from keystead.embedded.programs import ValkeyProgram
-from keystead.embedded.valkey import ValkeyServer
 from keystead.kernel.redis import Redis, RedisError, RedisUnavailable
 from keystead.kernel.secrets import Secret
+from tests.support import throwaway
 
 pytestmark = pytest.mark.anyio
 
@@ -23,14 +19,8 @@ QUICKLY = timedelta(milliseconds=100)
 
 @pytest.fixture
 def valkey():
-    home = Path(tempfile.mkdtemp(prefix="keystead-test-"))
-    home.chmod(0o711)
-    server = ValkeyServer(home, ValkeyProgram.find())
-    server.start()
-    server.wait_until_ready()
-    yield server
-    server.stop()
-    shutil.rmtree(home)
+    with throwaway.valkey() as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import asyncpg
 
 from keystead.kernel.db import Database, PoolLimits
 from keystead.kernel.secrets import Secret
+from tests.proofs.gate import Gate, gate_before
 from tests.proofs.wire import Wire
 from tests.support.databases import Cluster, Urls
 from tests.support.people import refresh
@@ -17,6 +18,7 @@ from tests.support.server import Server, serving
 
 WINDOW = timedelta(seconds=60)
 MOST_REPEATS = 20
+_KEYS = {"AUTH__SIGNING_ALGORITHM": "ES256"}  # quick to sign with: no proof is about signatures
 
 READ_FAMILY = "SELECT generation, reuse_count, ended_because FROM sessions WHERE id = $1::text::uuid"
 READ_EVENTS = "SELECT id, event FROM audit_events WHERE session_id = $1::text::uuid AND id > $2 ORDER BY id"
@@ -73,14 +75,29 @@ class Site:
 
 @asynccontextmanager
 async def running_site(cluster: Cluster, *, workers: int = 2, **configured: str) -> AsyncIterator[Site]:
-    """With keys of ES256, unless configured otherwise: most proofs are not about signatures."""
-    async with cluster.clone() as urls:
-        await forget_signing_keys(urls)
-        async with (
-            serving(urls, workers=workers, **{"AUTH__SIGNING_ALGORITHM": "ES256", **configured}) as server,
-            database(urls) as db,
-        ):
+    async with _fresh(cluster) as urls:
+        async with serving(urls, workers=workers, **{**_KEYS, **configured}) as server, database(urls) as db:
             yield Site(urls, server, db)
+
+
+@asynccontextmanager
+async def gated_site(cluster: Cluster, *, workers: int = 1) -> AsyncIterator[tuple[Site, Gate]]:
+    """The workers reach PostgreSQL through a gate; we go around it."""
+    async with _fresh(cluster) as urls, gate_before(urls) as gate:
+        async with serving(gate.urls, workers=workers, **_KEYS) as server, database(urls) as db:
+            yield Site(urls, server, db), gate
+
+
+@asynccontextmanager
+async def _fresh(cluster: Cluster) -> AsyncIterator[Urls]:
+    """A database without signing keys: the first start makes one as configured, active at once."""
+    async with cluster.clone() as urls:
+        owner = await asyncpg.connect(urls.owner)
+        try:
+            await owner.execute("DELETE FROM signing_keys")
+        finally:
+            await owner.close()
+        yield urls
 
 
 @asynccontextmanager
@@ -91,15 +108,6 @@ async def database(urls: Urls) -> AsyncIterator[Database]:
         yield db
     finally:
         await db.close()
-
-
-async def forget_signing_keys(urls: Urls) -> None:
-    """The next start makes one of the kind that is configured, active at once."""
-    owner = await asyncpg.connect(urls.owner)
-    try:
-        await owner.execute("DELETE FROM signing_keys")
-    finally:
-        await owner.close()
 
 
 async def shows_profile(wire: Wire, access_token: str) -> bool:

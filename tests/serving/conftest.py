@@ -1,13 +1,12 @@
 """`serve` as a process of its own, with a stand-in for the workers."""
 
 import os
-import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.embedded.processes import make_folder
+from tests.embedded.processes import make_folder, wait_until
 
 STAND_IN = Path(__file__).with_name("standin.py")
 SERVE = """
@@ -43,26 +42,28 @@ GIVEN = {
 class Serving:
     """A running `serve`, what it says, and where it listens."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", errors: Path) -> None:
         self.process = process
-        self.said: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._errors = errors
+        self._heard = 0
 
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.put(line)
-        self._lines.put("")
+    @property
+    def said(self) -> list[str]:
+        return self._errors.read_text().splitlines()
 
     def hear(self, pattern: str) -> "re.Match[str]":
-        """The first line from here on in which `pattern` is found."""
-        while line := self._lines.get(timeout=20):
-            self.said.append(line)
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"never said {pattern!r}, but: {''.join(self.said)}")
+        """The next match of `pattern` in what is said, after what was heard before."""
+        found: list[re.Match[str]] = []
+
+        def listen() -> bool:
+            text = self._errors.read_text()
+            found.extend(re.compile(pattern).finditer(text, self._heard))
+            assert found or self.process.poll() is None, f"never said {pattern!r}, but: {text}"
+            return bool(found)
+
+        wait_until(listen)
+        self._heard = found[0].end()
+        return found[0]
 
     def hear_urls(self) -> None:
         self.url = self.hear(r"API +(\S+)")[1]
@@ -82,12 +83,7 @@ class Serving:
         return self.end()
 
     def end(self) -> int:
-        """Wait for the end and hear the rest."""
-        code = self.process.wait(20)
-        self._reader.join(20)
-        while line := self._lines.get(timeout=20):
-            self.said.append(line)
-        return code
+        return self.process.wait(40)
 
 
 @pytest.fixture
@@ -111,11 +107,15 @@ def start(folder):
         }
         environment |= {f"APP_{name}": text for name, text in settings.items()}
         command = [sys.executable, "-c", SERVE, str(STAND_IN), *(how or ("well",))]
-        with subprocess.Popen(
-            command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-        ) as process:
+        descriptor, errors = tempfile.mkstemp(dir=folder)
+        with (
+            open(descriptor, "wb") as file,
+            subprocess.Popen(
+                command, cwd=folder, env=environment, stderr=file, start_new_session=True
+            ) as process,
+        ):
             try:
-                yield Serving(process)
+                yield Serving(process, Path(errors))
             finally:
                 process.kill()
 

@@ -58,10 +58,9 @@ def test_a_killed_worker_is_replaced_and_counts_no_longer(start):
 def test_workers_that_never_become_ready_end_it_with_1(start):
     with start("dies") as serving:
         assert serving.end() == 1
-        assert "standin: no such luck\n" in serving.said
+        assert "standin: no such luck" in serving.said
         assert (
-            serving.said[-1]
-            == "keystead: Workers end before they are ready, again and again: see above why.\n"
+            serving.said[-1] == "keystead: Workers end before they are ready, again and again: see above why."
         )
 
 
@@ -77,7 +76,7 @@ def test_a_taken_port_is_named_with_the_setting_before_anything_starts(start, fo
     wanted = (
         f"Port {port} on 127.0.0.1 is taken: stop what listens there, or choose another with APP_{setting}."
     )
-    assert serving.said == [f"keystead: {wanted}\n"]
+    assert serving.said == [f"keystead: {wanted}"]
     assert not (folder / ".keystead" / "postgres").exists()
 
 
@@ -90,7 +89,7 @@ def test_an_address_that_is_not_ours_is_named_with_the_setting(start):
 def test_what_prevents_a_start_is_said_and_ends_it_with_2(start):
     with start("well", "fails") as serving:
         assert serving.end() == 2
-    assert serving.said == ["keystead: The schema is behind: run keystead migrate.\n"]
+    assert serving.said == ["keystead: The schema is behind: run keystead migrate."]
 
 
 def test_a_request_to_stop_while_it_starts_leaves_nothing_behind(start, folder):

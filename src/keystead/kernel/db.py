@@ -43,7 +43,7 @@ class PoolLimits:
     max_connections: int
     min_connections: int = 1
     acquire_timeout: timedelta = timedelta(seconds=10)
-    statement_timeout: timedelta = timedelta(seconds=10)
+    statement_timeout: timedelta = timedelta(seconds=5)
     max_lifetime: timedelta = timedelta(minutes=30)
     connect_timeout: timedelta = timedelta(seconds=5)
 
@@ -139,8 +139,9 @@ class Database:
             await connection.execute("BEGIN")
             try:
                 yield Tx(connection)
-            except Exception:
-                await _roll_back(connection)
+            except Exception as error:
+                if not _is_outage(error):
+                    await _roll_back(connection)
                 raise
             if await connection.execute("COMMIT") != "COMMIT":
                 # PostgreSQL answers ROLLBACK to the COMMIT of a transaction in which a statement had failed.
@@ -202,6 +203,8 @@ class Database:
                 timeout=self._limits.connect_timeout.total_seconds(),
                 server_settings=self._server_settings,
                 max_cached_statement_lifetime=0,
+                # The server stops a slow statement itself; this is for a server that no longer answers at all.
+                command_timeout=self._limits.statement_timeout.total_seconds() + 0.5,
             )
         except BaseException as error:
             self._open -= 1

@@ -23,11 +23,16 @@ def listen(host: str, port: int, *, setting: str, patience: float = 0) -> socket
             family, _, _, _, address = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or monotonic() >= deadline:
                 raise CannotStart(_explain(error, host, port, setting)) from error
-        sleep(_TRY_AGAIN_AFTER)
+            sleep(_TRY_AGAIN_AFTER)
+        else:
+            listener.settimeout(
+                0
+            )  # workers share it: who loses the race for a connection must not wait for the next
+            return listener
 
 
 def url_of(listener: socket.socket) -> str:

@@ -44,6 +44,7 @@ log = structlog.get_logger("http")
 
 _CREDENTIAL_NAMES = frozenset({"access_token", "refresh_token", "token", "password", "id_token", "secret"})
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9/._-]+")
 
 
 def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
@@ -166,7 +167,7 @@ def _check_edges(request: Request) -> None:
     query = request.scope["query_string"]
     if query and not _CREDENTIAL_NAMES.isdisjoint(name.lower() for name in QueryParams(query)):
         raise CredentialInUrl
-    if b"%" in request.scope["raw_path"]:
+    if not _PLAIN_PATH.fullmatch(request.scope["raw_path"]):
         raise RouteNotFound
 
 

@@ -1,0 +1,117 @@
+"""Crash: workers are killed under load and between any two steps; nothing acknowledged is lost by that."""
+
+import asyncio
+import random
+from collections import Counter
+from datetime import timedelta
+from itertools import islice
+
+from tests.proofs.gate import Gate, Way, open_to_all
+from tests.proofs.site import WINDOW, Site, require_dead
+from tests.proofs.steadfast import Ledger, clients_of, require_nothing_lost
+from tests.proofs.wire import Wire
+from tests.support.people import refresh
+
+_MOST_REPLAYS = 20
+
+
+async def kill_under_load(site: Site, *, kills: int, clients: int, seed: int) -> Counter[str]:
+    """Kills one worker or all of them, `kills` times, while clients register and refresh."""
+    chance = random.Random(seed)
+    ledger = Ledger()
+    killing = asyncio.create_task(_kill(site, kills, chance))
+    crew = clients_of(site, ledger, count=clients, seed=seed)
+    await asyncio.gather(*(client.work_until(killing.done) for client in crew))
+    await killing
+    assert not ledger.figures["unavailable"], "the database was there all the time"
+    await require_nothing_lost(site, ledger)
+    await _require_memory_of_replaced_tokens(site, ledger)
+    return Counter(trials=kills) + ledger.figures
+
+
+async def _kill(site: Site, kills: int, chance: random.Random) -> None:
+    workers = site.server.workers
+    for _ in range(kills):
+        await asyncio.sleep(0.05 + 0.2 * chance.random())
+        struck = workers if chance.random() < 0.2 else [chance.choice(workers)]
+        for worker in struck:
+            worker.kill9()
+        await asyncio.gather(*(worker.start() for worker in struck))
+
+
+async def _require_memory_of_replaced_tokens(site: Site, ledger: Ledger) -> None:
+    """CVE class 21: what was replaced before the workers died is still known for it (the window being over)."""
+    wire = Wire(site.server.workers[0].port)
+    for chain in islice((chain for chain in ledger.chains.values() if chain.replaced), _MOST_REPLAYS):
+        await site.age(chain.session_id, WINDOW + timedelta(seconds=1))
+        assert (await refresh(wire, chain.replaced)).status_code == 401
+        assert (await site.family(chain.session_id)).ended_because == "token_reused"
+        await require_dead(site, access_tokens=[], refresh_tokens=[chain.token])
+    wire.close()
+
+
+class Halt:
+    """A guard that lets `steps` pass and then stops everything, between one step and the next."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+        self.reached = asyncio.Event()
+
+    async def __call__(self, _way: Way, _chunk: bytes) -> bool:
+        if self._left == 0:
+            self.reached.set()
+            await asyncio.Event().wait()  # until the connection is cut
+        self._left -= 1
+        return True
+
+
+async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed: int) -> Counter[str]:
+    """One worker registers somebody and refreshes once, and dies before one of the messages to or from PostgreSQL.
+
+    Each of them in turn, or `points` of them: so also after COMMIT and before its answer. Retries then go through.
+    """
+    ledger = Ledger()
+    whole = Halt(None)
+    await _register_and_refresh(site, gate, ledger, whole)
+    every = range(whole.passed)
+    chosen = every if points is None else random.Random(seed).sample(every, points)
+    for steps in chosen:
+        halt = Halt(steps)
+        await _register_and_refresh(site, gate, ledger, halt)
+        assert halt.reached.is_set(), f"there was no step {steps}"
+        await require_nothing_lost(site, ledger)
+    return Counter(trials=len(chosen)) + ledger.figures
+
+
+class Halt:
+    """A guard that lets `steps` messages pass and then holds everything, until the connection is cut."""
+
+    def __init__(self, steps: int | None) -> None:
+        self._steps = steps
+        self.passed = 0
+        self.reached = asyncio.Event()
+
+    async def __call__(self, _way: Way, _chunk: bytes) -> bool:
+        if self.passed == self._steps:
+            self.reached.set()
+            await asyncio.Event().wait()
+        self.passed += 1
+        return True
+
+
+async def _register_and_refresh(site: Site, gate: Gate, ledger: Ledger, halt: Halt) -> None:
+    """By a worker that has just started, so that the number of steps is always the same."""
+    [worker] = site.server.workers
+    worker.kill9()
+    await worker.start()
+    [client] = clients_of(site, ledger, count=1, seed=0)
+    gate.guard = halt
+    working = asyncio.create_task(client.register_and_refresh())
+    stopped = asyncio.create_task(halt.reached.wait())
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    gate.guard = open_to_all
+    if halt.reached.is_set():
+        worker.kill9()
+        await worker.start()
+    await working

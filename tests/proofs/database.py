@@ -1,0 +1,76 @@
+"""Database: the answer to a COMMIT is lost, or the connection dies at any moment; no chain forks, nobody is logged out."""
+
+import asyncio
+import random
+from collections import Counter
+
+import asyncpg
+
+from tests.proofs.gate import SETTLED, Gate, Way, open_to_all
+from tests.proofs.site import Site
+from tests.proofs.steadfast import Ledger, clients_of, require_nothing_lost
+
+# How PostgreSQL names what it has just done: a refresh is one statement, a registration ends with COMMIT.
+_COMMITTED = (b"SELECT 1\x00", b"COMMIT\x00")
+_LOST_SHARE = 0.2
+
+TERMINATE_ONE = """
+    SELECT pg_terminate_backend(pid)
+      FROM pg_stat_activity
+     WHERE datname = $1 AND application_name = 'keystead' AND pid <> pg_backend_pid()
+     ORDER BY random()
+     LIMIT 1
+"""
+
+
+class Thinning:
+    """A guard that cuts every fifth connection after PostgreSQL has committed and before the worker hears of it."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.cut = 0
+
+    async def __call__(self, way: Way, chunk: bytes) -> bool:
+        is_done = way is Way.TO_WORKER and chunk.endswith(SETTLED) and any(word in chunk for word in _COMMITTED)
+        if is_done and self._chance.random() < _LOST_SHARE:
+            self.cut += 1
+            return False
+        return True
+
+
+async def lose_commits(site: Site, gate: Gate, *, lost: int, clients: int, seed: int) -> Counter[str]:
+    """Clients register and refresh until `lost` answers of PostgreSQL to a commit were lost."""
+    ledger = Ledger()
+    thinning = gate.guard = Thinning(random.Random(seed))
+    crew = clients_of(site, ledger, count=clients, seed=seed)
+    await asyncio.gather(*(client.work_until(lambda: thinning.cut >= lost) for client in crew))
+    gate.guard = open_to_all
+    assert not ledger.figures["lost"], "no worker died"
+    await require_nothing_lost(site, ledger)
+    return Counter(trials=thinning.cut) + ledger.figures
+
+
+async def terminate_backends(
+    site: Site, superuser_url: str, *, terminated: int, clients: int, seed: int
+) -> Counter[str]:
+    """Clients register and refresh while PostgreSQL ends `terminated` of the workers' connections, at any moment."""
+    ledger = Ledger()
+    terminating = asyncio.create_task(_terminate(site, superuser_url, terminated, random.Random(seed)))
+    crew = clients_of(site, ledger, count=clients, seed=seed)
+    await asyncio.gather(*(client.work_until(terminating.done) for client in crew))
+    await terminating
+    assert not ledger.figures["lost"], "no worker died"
+    await require_nothing_lost(site, ledger)
+    return Counter(trials=terminated) + ledger.figures
+
+
+async def _terminate(site: Site, superuser_url: str, count: int, chance: random.Random) -> None:
+    name = site.urls.runtime.partition("@/")[2].partition("?")[0]
+    superuser = await asyncpg.connect(superuser_url, server_settings={"application_name": "proof"})
+    try:
+        for _ in range(count):
+            await asyncio.sleep(0.02 * chance.random())
+            while not await superuser.fetchval(TERMINATE_ONE, name):
+                await asyncio.sleep(0.001)
+    finally:
+        await superuser.close()
