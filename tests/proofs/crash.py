@@ -56,6 +56,7 @@ class Halt:
     def __init__(self, steps: int) -> None:
         self._left = steps
         self.reached = asyncio.Event()
+        self.cut = asyncio.Event()
 
     async def __call__(self, _way: Way, _chunk: bytes) -> bool:
         if self._left == 0:
@@ -84,17 +85,19 @@ async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed
 
 
 class Halt:
-    """A guard that lets `steps` messages pass and then holds everything, until the connection is cut."""
+    """A guard that lets `steps` messages pass and then holds everything, until it cuts."""
 
     def __init__(self, steps: int | None) -> None:
         self._steps = steps
         self.passed = 0
         self.reached = asyncio.Event()
+        self.cut = asyncio.Event()
 
     async def __call__(self, _way: Way, _chunk: bytes) -> bool:
         if self.passed == self._steps:
             self.reached.set()
-            await asyncio.Event().wait()
+            await self.cut.wait()
+            return False
         self.passed += 1
         return True
 
@@ -113,5 +116,6 @@ async def _register_and_refresh(site: Site, gate: Gate, ledger: Ledger, halt: Ha
     gate.guard = open_to_all
     if halt.reached.is_set():
         worker.kill9()
+        halt.cut.set()
         await worker.start()
     await working

@@ -2,11 +2,11 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,15 +107,15 @@ def start(folder):
         }
         environment |= {f"APP_{name}": text for name, text in settings.items()}
         command = [sys.executable, "-c", SERVE, str(STAND_IN), *(how or ("well",))]
-        descriptor, errors = tempfile.mkstemp(dir=folder)
+        errors = folder / f"said-{secrets.token_hex(4)}"
         with (
-            open(descriptor, "wb") as file,
+            errors.open("wb") as file,
             subprocess.Popen(
                 command, cwd=folder, env=environment, stderr=file, start_new_session=True
             ) as process,
         ):
             try:
-                yield Serving(process, Path(errors))
+                yield Serving(process, errors)
             finally:
                 process.kill()
 

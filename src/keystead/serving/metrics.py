@@ -1,6 +1,7 @@
 """The metrics listener: the figures of all workers together, on a port of its own."""
 
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from time import sleep
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,6 +18,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 log = structlog.get_logger("supervisor")
+
+_PAUSES = (0.01, 0.05, 0.2)
 
 
 class Figures:
@@ -33,6 +37,11 @@ class Figures:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, self.folder)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(accept)
+        for pause in _PAUSES:
+            try:
+                return encode(registry), content_type
+            except struct.error:  # a worker that starts has made its file and not yet filled it
+                sleep(pause)
         return encode(registry), content_type
 
 
