@@ -8,8 +8,7 @@ from itertools import islice
 
 from tests.proofs.gate import Gate, Way, open_to_all
 from tests.proofs.site import WINDOW, Site, require_dead
-from tests.proofs.steadfast import Ledger, clients_of, require_nothing_lost
-from tests.proofs.wire import Wire
+from tests.proofs.steadfast import Ledger, client_of, keep_busy, require_nothing_lost
 from tests.support.people import refresh
 
 _MOST_REPLAYS = 20
@@ -19,10 +18,9 @@ async def kill_under_load(site: Site, *, kills: int, clients: int, seed: int) ->
     """Kills one worker or all of them, `kills` times, while clients register and refresh."""
     chance = random.Random(seed)
     ledger = Ledger()
-    killing = asyncio.create_task(_kill(site, kills, chance))
-    crew = clients_of(site, ledger, count=clients, seed=seed)
-    await asyncio.gather(*(client.work_until(killing.done) for client in crew))
-    await killing
+    async with asyncio.TaskGroup() as both:
+        killing = both.create_task(_kill(site, kills, chance))
+        both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=killing.done))
     assert not ledger.figures["unavailable"], "the database was there all the time"
     await require_nothing_lost(site, ledger)
     await _require_memory_of_replaced_tokens(site, ledger)
@@ -41,13 +39,12 @@ async def _kill(site: Site, kills: int, chance: random.Random) -> None:
 
 async def _require_memory_of_replaced_tokens(site: Site, ledger: Ledger) -> None:
     """CVE class 21: what was replaced before the workers died is still known for it (the window being over)."""
-    wire = Wire(site.server.workers[0].port)
+    wire, *_ = site.wires(1)
     for chain in islice((chain for chain in ledger.chains.values() if chain.replaced), _MOST_REPLAYS):
         await site.age(chain.session_id, WINDOW + timedelta(seconds=1))
         assert (await refresh(wire, chain.replaced)).status_code == 401
         assert (await site.family(chain.session_id)).ended_because == "token_reused"
         await require_dead(site, access_tokens=[], refresh_tokens=[chain.token])
-    wire.close()
 
 
 class Halt:
@@ -107,7 +104,7 @@ async def _register_and_refresh(site: Site, gate: Gate, ledger: Ledger, halt: Ha
     [worker] = site.server.workers
     worker.kill9()
     await worker.start()
-    [client] = clients_of(site, ledger, count=1, seed=0)
+    client = client_of(site, ledger, seed=0)
     gate.guard = halt
     working = asyncio.create_task(client.register_and_refresh())
     stopped = asyncio.create_task(halt.reached.wait())

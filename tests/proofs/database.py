@@ -8,7 +8,7 @@ import asyncpg
 
 from tests.proofs.gate import SETTLED, Gate, Way, open_to_all
 from tests.proofs.site import Site
-from tests.proofs.steadfast import Ledger, clients_of, require_nothing_lost
+from tests.proofs.steadfast import Ledger, keep_busy, require_nothing_lost
 
 # How PostgreSQL names what it has just done: a refresh is one statement, a registration ends with COMMIT.
 _COMMITTED = (b"SELECT 1\x00", b"COMMIT\x00")
@@ -42,8 +42,7 @@ async def lose_commits(site: Site, gate: Gate, *, lost: int, clients: int, seed:
     """Clients register and refresh until `lost` answers of PostgreSQL to a commit were lost."""
     ledger = Ledger()
     thinning = gate.guard = Thinning(random.Random(seed))
-    crew = clients_of(site, ledger, count=clients, seed=seed)
-    await asyncio.gather(*(client.work_until(lambda: thinning.cut >= lost) for client in crew))
+    await keep_busy(site, ledger, clients=clients, seed=seed, is_over=lambda: thinning.cut >= lost)
     gate.guard = open_to_all
     assert not ledger.figures["lost"], "no worker died"
     await require_nothing_lost(site, ledger)
@@ -55,10 +54,9 @@ async def terminate_backends(
 ) -> Counter[str]:
     """Clients register and refresh while PostgreSQL ends `terminated` of the workers' connections, at any moment."""
     ledger = Ledger()
-    terminating = asyncio.create_task(_terminate(site, superuser_url, terminated, random.Random(seed)))
-    crew = clients_of(site, ledger, count=clients, seed=seed)
-    await asyncio.gather(*(client.work_until(terminating.done) for client in crew))
-    await terminating
+    async with asyncio.TaskGroup() as both:
+        terminating = both.create_task(_terminate(site, superuser_url, terminated, random.Random(seed)))
+        both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=terminating.done))
     assert not ledger.figures["lost"], "no worker died"
     await require_nothing_lost(site, ledger)
     return Counter(trials=terminated) + ledger.figures

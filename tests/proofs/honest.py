@@ -17,8 +17,12 @@ _LATEST_RETRY = WINDOW - timedelta(seconds=20)
 async def lose_answers(site: Site, *, lost: int, clients: int, seed: int) -> Counter[str]:
     """Clients that lose every second answer and retry within the window, until `lost` answers were lost in all."""
     quota = -(-lost // clients)
-    figures = [_forgetful_client(site, lost=quota, seed=seed * 1000 + number) for number in range(clients)]
-    return sum(await asyncio.gather(*figures), Counter())
+    async with asyncio.TaskGroup() as crew:
+        working = [
+            crew.create_task(_forgetful_client(site, lost=quota, seed=seed * 1000 + number))
+            for number in range(clients)
+        ]
+    return sum((task.result() for task in working), Counter())
 
 
 async def _forgetful_client(site: Site, *, lost: int, seed: int) -> Counter[str]:
@@ -37,8 +41,6 @@ async def _forgetful_client(site: Site, *, lost: int, seed: int) -> Counter[str]
     family = await site.family(person.session_id)
     assert (family.generation, family.ended_because) == (generation, None), family
     _require_no_alarm(await site.events(person.session_id))
-    for wire in wires:
-        wire.close()
     return figures
 
 
@@ -89,8 +91,6 @@ async def late_tabs(site: Site, *, rounds: int, seed: int) -> Counter[str]:
         token = _same_successor([first, late])
         assert await site.family(person.session_id) == Family(number + 2, 1, None)
     _require_no_alarm(await site.events(person.session_id))
-    for tab in tabs:
-        tab.close()
     return Counter(trials=rounds)
 
 

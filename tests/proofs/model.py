@@ -160,9 +160,8 @@ class Model(RuleBasedStateMachine):
         assert self._run(shows_profile(self._wire(), self.access_token)) == self.oracle.is_alive
 
     def teardown(self) -> None:
+        self.site.close()
         self.figures.update(trials=self.steps, histories=1, sessions=1 + len(self.dead_tokens))
-        for wire in self.wires:
-            wire.close()
 
     def _held_by(self, tab: int) -> int:
         """Tabs share a store. One that has slept reads it first; one that comes in time may not have noticed."""

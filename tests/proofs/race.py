@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 from tests.proofs.site import MOST_REPEATS, Family, Site
-from tests.proofs.wire import Answer, Wire
+from tests.proofs.wire import Answer
 from tests.support.people import refresh, register
 
 
@@ -25,7 +25,6 @@ async def race(site: Site, *, width: int, rounds: int, seed: int) -> Counter[str
         assert await site.family(person.session_id) == Family(generation, repeats, None)
         wanted = Counter({"session.refreshed": 1, "session.refresh_repeated": repeats})
         assert await site.events(person.session_id, after=mark) == wanted
-    _close(wires)
     return Counter(trials=width * rounds, races=rounds)
 
 
@@ -38,8 +37,3 @@ def _one_successor(answers: list[Answer], *, width: int) -> str:
     assert len(successors) == 1, f"the chain forked: {len(successors)} successors"
     assert len({pair["access_token"] for pair in pairs}) == admitted
     return successors.pop()
-
-
-def _close(wires: list[Wire]) -> None:
-    for wire in wires:
-        wire.close()

@@ -1,9 +1,9 @@
 """What the proofs of the rotation share: a real server, its database, and sessions to look at from both sides."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import asyncpg
@@ -43,16 +43,23 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server of several workers over a database of its own."""
+    """A server of one worker or several over a database of its own."""
 
     urls: Urls
     server: Server
     db: Database
+    opened: list[Wire] = field(default_factory=list)
 
     def wires(self, count: int) -> list[Wire]:
-        """Connections, dealt out to the workers in turn."""
+        """Connections, dealt out to the workers in turn. The site closes them."""
         ports = self.server.ports
-        return [Wire(ports[number % len(ports)]) for number in range(count)]
+        made = [Wire(ports[number % len(ports)]) for number in range(count)]
+        self.opened.extend(made)
+        return made
+
+    def close(self) -> None:
+        for wire in self.opened:
+            wire.close()
 
     async def family(self, session_id: str) -> Family:
         row = await self.db.fetch_row(READ_FAMILY, session_id)
@@ -75,17 +82,34 @@ class Site:
 
 @asynccontextmanager
 async def running_site(cluster: Cluster, *, workers: int = 2, **configured: str) -> AsyncIterator[Site]:
-    async with _fresh(cluster) as urls:
-        async with serving(urls, workers=workers, **{**_KEYS, **configured}) as server, database(urls) as db:
-            yield Site(urls, server, db)
+    async with _fresh(cluster) as urls, _site(urls, urls, workers, configured) as site:
+        yield site
 
 
 @asynccontextmanager
 async def gated_site(cluster: Cluster, *, workers: int = 1) -> AsyncIterator[tuple[Site, Gate]]:
     """The workers reach PostgreSQL through a gate; we go around it."""
-    async with _fresh(cluster) as urls, gate_before(urls) as gate:
-        async with serving(gate.urls, workers=workers, **_KEYS) as server, database(urls) as db:
-            yield Site(urls, server, db), gate
+    async with _fresh(cluster) as urls, gate_before(urls) as gate, _site(urls, gate.urls, workers, {}) as site:
+        yield site, gate
+
+
+@asynccontextmanager
+async def _site(
+    urls: Urls, urls_of_workers: Urls, workers: int, configured: Mapping[str, str]
+) -> AsyncIterator[Site]:
+    """What breaks in the block takes the workers' last words with it."""
+    async with (
+        serving(urls_of_workers, workers=workers, **{**_KEYS, **configured}) as server,
+        database(urls) as db,
+    ):
+        site = Site(urls, server, db)
+        try:
+            yield site
+        except Exception as error:
+            error.add_note(f"The workers said: {server.logs()[-4000:]}")
+            raise
+        finally:
+            site.close()
 
 
 @asynccontextmanager
@@ -119,8 +143,7 @@ async def shows_profile(wire: Wire, access_token: str) -> bool:
 
 async def require_dead(site: Site, *, access_tokens: Iterable[str], refresh_tokens: Iterable[str]) -> None:
     """No worker takes any of these."""
-    for worker in site.server.workers:
-        wire = Wire(worker.port)
+    for wire in site.wires(len(site.server.workers)):
         for token in access_tokens:
             assert not await shows_profile(wire, token), "an access token outlived its session"
         for token in refresh_tokens:

@@ -52,15 +52,9 @@ class Steadfast:
         while not is_over():
             chain = await (self._refresh(chain) if self.chance.random() < 0.8 else self._register())
             self.ledger.figures["operations"] += 1
-        self._hang_up()
 
     async def register_and_refresh(self) -> None:
         await self._refresh(await self._register())
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        for wire in self.wires:
-            wire.close()
 
     async def _register(self) -> Chain:
         email = new_email()
@@ -106,11 +100,18 @@ class Steadfast:
         return chain
 
 
-def clients_of(site: Site, ledger: Ledger, *, count: int, seed: int) -> list[Steadfast]:
-    return [
-        Steadfast(site.wires(len(site.server.workers)), ledger, random.Random(seed * 1000 + number))
-        for number in range(count)
-    ]
+def client_of(site: Site, ledger: Ledger, *, seed: int) -> Steadfast:
+    """Connected to every worker."""
+    return Steadfast(site.wires(len(site.server.workers)), ledger, random.Random(seed))
+
+
+async def keep_busy(
+    site: Site, ledger: Ledger, *, clients: int, seed: int, is_over: Callable[[], bool]
+) -> None:
+    """`clients` register and refresh until it is over. The first that fails ends it for all."""
+    async with asyncio.TaskGroup() as crew:
+        for number in range(clients):
+            crew.create_task(client_of(site, ledger, seed=seed * 1000 + number).work_until(is_over))
 
 
 async def require_nothing_lost(site: Site, ledger: Ledger) -> None:

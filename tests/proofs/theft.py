@@ -41,8 +41,6 @@ async def theft(site: Site, *, case: Case, trials: int) -> Counter[str]:
     figures: Counter[str] = Counter()
     for _ in range(trials):
         figures += await _one_theft(site, case, *wires)
-    for wire in wires:
-        wire.close()
     return figures
 
 

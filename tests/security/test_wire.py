@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -40,16 +41,10 @@ class Connection:
     def __init__(self, reader, writer):
         self.reader, self.writer = reader, writer
 
-    @classmethod
-    async def open(cls, worker):
-        return cls(*await asyncio.open_connection("127.0.0.1", worker.port))
-
     async def send(self, data):
-        try:
-            self.writer.write(data)
+        self.writer.write(data)
+        with suppress(ConnectionError):  # refused in the middle of it: the answer says why
             await self.writer.drain()
-        except ConnectionError:  # refused in the middle of it: the answer says why
-            pass
 
     async def read(self, *, has_body=True):
         """The next answer."""
@@ -70,18 +65,23 @@ class Connection:
         except ConnectionError:
             return True
 
-    def close(self):
-        self.writer.close()
+
+@asynccontextmanager
+async def connect(worker):
+    reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def only_answer(worker, data):
     """The one answer to `data`, and whether the connection was then closed."""
-    connection = await Connection.open(worker)
-    try:
+    async with connect(worker) as connection:
         await connection.send(data)
         return await connection.read(), await connection.is_closed()
-    finally:
-        connection.close()
 
 
 def post(*lines, body=b""):
@@ -191,110 +191,102 @@ async def test_cve_class_12_a_head_beyond_the_bound_is_refused_and_the_connectio
 async def test_a_head_that_does_not_come_to_its_end_in_time_closes_the_connection(cluster, monkeypatch):
     monkeypatch.setattr(f"{__name__}.PATIENCE", 1.0)
     async with cluster.clone() as urls, serving(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server:
-        connection = await Connection.open(server.workers[0])
-        await connection.send(get()[:-2])
-        assert await connection.is_closed()
+        async with connect(server.workers[0]) as connection:
+            await connection.send(get()[:-2])
+            assert await connection.is_closed()
 
 
-async def test_a_length_of_many_zeros_is_a_problem_and_nothing_worse(worker):
-    connection = await Connection.open(worker)
-    await connection.send(post(b"Content-Length: " + b"0" * 5000))
-    answer = await connection.read()
-    assert (answer.status, json.loads(answer.body)["code"]) == (400, "malformed_request")
-    connection.close()
+OTHERS = {
+    "no host": (b"GET /health/live HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+    "two hosts": (get(b"Host: evil.example"), 400, "malformed_request"),
+    "one host twice": (get(b"Host: localhost"), 400, "malformed_request"),
+    "two slashes": (get(target=b"//health/live"), 404, "not_found"),
+    "a header in the path": (get(target=b"/health/live%0d%0aSet-Cookie:%20x=1"), 404, "not_found"),
+    "a header in a parameter": (get(target=b"/docs/errors/x%0d%0aX-Injected:1"), 404, "not_found"),
+    "a slash in disguise": (get(target=b"/health%2flive"), 404, "not_found"),
+    "a line feed at the end": (get(target=b"/health/live%0a"), 404, "not_found"),
+    "a detour": (get(target=b"/health/../health/live"), 404, "not_found"),
+    "a token in the query": (get(target=b"/health/live?token=x"), 400, "credential_in_url"),
+    "the server as a whole": (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
+    "an echo": (b"TRACE /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "method_not_allowed"),
+    "a length of many zeros": (post(b"Content-Length: " + b"0" * 5000), 400, "malformed_request"),
+}
 
 
-@pytest.mark.parametrize(
-    ("request_", "status", "code"),
-    [
-        (b"GET /health/live HTTP/1.1\r\n\r\n", 400, "malformed_request"),
-        (get(b"Host: evil.example"), 400, "malformed_request"),
-        (get(b"Host: localhost"), 400, "malformed_request"),
-        (get(target=b"//health/live"), 404, "not_found"),
-        (get(target=b"/health/live%0d%0aSet-Cookie:%20x=1"), 404, "not_found"),
-        (get(target=b"/docs/errors/x%0d%0aX-Injected:1"), 404, "not_found"),
-        (get(target=b"/health%2flive"), 404, "not_found"),
-        (get(target=b"/health/live%0a"), 404, "not_found"),
-        (get(target=b"/health/../health/live"), 404, "not_found"),
-        (get(target=b"/health/live?token=x"), 400, "credential_in_url"),
-        (b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "not_found"),
-        (b"TRACE /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "method_not_allowed"),
-    ],
-    ids=lambda value: value[:50].decode() if isinstance(value, bytes) else str(value),
-)
-async def test_what_is_http_but_nothing_of_ours_is_a_problem(worker, request_, status, code):
-    connection = await Connection.open(worker)
-    await connection.send(request_)
-    answer = await connection.read()
-    assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
-    assert answer.header("content-type") == "application/problem+json"
-    assert answer.header("x-injected") is answer.header("set-cookie") is answer.header("server") is None
-    connection.close()
+@pytest.mark.parametrize("name", OTHERS)
+async def test_what_is_http_but_nothing_of_ours_is_a_problem(worker, name):
+    data, status, code = OTHERS[name]
+    async with connect(worker) as connection:
+        await connection.send(data)
+        answer = await connection.read()
+        assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
+        assert answer.header("content-type") == "application/problem+json"
+        assert answer.header("x-injected") is answer.header("set-cookie") is answer.header("server") is None
 
 
 @pytest.mark.parametrize(
     "target", [b"/health/live", b"http://evil.example/health/live", b"http://evil.example:1/health/live?x=1"]
 )
 async def test_the_authority_in_a_target_changes_nothing(worker, target):
-    connection = await Connection.open(worker)
-    await connection.send(get(target=target))
-    assert (await connection.read()).body == b'{"status":"ok"}'
-    connection.close()
+    async with connect(worker) as connection:
+        await connection.send(get(target=target))
+        assert (await connection.read()).body == b'{"status":"ok"}'
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c", b"TLS/1.0", b"x"])
 async def test_an_upgrade_is_not_taken_and_nothing_after_it_is_read_as_a_request(worker, upgrade):
     lines = (b"Connection: Upgrade", b"Upgrade: " + upgrade, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-    connection = await Connection.open(worker)
-    await connection.send(get(*lines) + get(target=b"/nothing"))
-    assert (await connection.read()).status == 200
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await connection.reader.read(1)
-    connection.close()
+    async with connect(worker) as connection:
+        await connection.send(get(*lines) + get(target=b"/nothing"))
+        assert (await connection.read()).status == 200
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await connection.reader.read(1)
 
 
 async def test_head_has_the_headers_of_get_and_no_body(worker):
-    connection = await Connection.open(worker)
-    await connection.send(get())
-    whole = await connection.read()
-    await connection.send(b"HEAD" + get()[3:])
-    head = await connection.read(has_body=False)
-    assert head.status == whole.status == 200
-    assert head.header("content-length") == whole.header("content-length") == str(len(whole.body))
-    await connection.send(get(target=b"/nothing"))
-    assert (await connection.read()).status == 404  # not a byte of a body stood before it
-    connection.close()
+    async with connect(worker) as connection:
+        await connection.send(get())
+        whole = await connection.read()
+        await connection.send(b"HEAD" + get()[3:])
+        head = await connection.read(has_body=False)
+        assert head.status == whole.status == 200
+        assert head.header("content-length") == whole.header("content-length") == str(len(whole.body))
+        await connection.send(get(target=b"/nothing"))
+        assert (await connection.read()).status == 404  # not a byte of a body stood before it
 
 
 async def test_requests_in_one_packet_are_answered_in_order(worker):
-    connection = await Connection.open(worker)
-    await connection.send(get() + get(target=b"/nothing") + post(b"Content-Length: 21", body=TOKEN) + get())
-    assert [(await connection.read()).status for _ in range(4)] == [200, 404, 401, 200]
-    connection.close()
+    async with connect(worker) as connection:
+        await connection.send(
+            get() + get(target=b"/nothing") + post(b"Content-Length: 21", body=TOKEN) + get()
+        )
+        assert [(await connection.read()).status for _ in range(4)] == [200, 404, 401, 200]
 
 
 async def test_a_204_has_no_length_and_the_connection_goes_on(worker):
-    connection = await Connection.open(worker)
-    body = json.dumps({"email": "wire@example.com", "password": "correct horse battery staple"}).encode()
-    await connection.send(
-        b"POST /api/v1/auth/register HTTP/1.1\r\n" + HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    )
-    token = json.loads((await connection.read()).body)["access_token"].encode()
-    await connection.send(
-        b"POST /api/v1/auth/logout HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
-        + token
-        + b"\r\n\r\n"
-        + get()
-    )
-    answer = await connection.read()
-    assert (answer.status, answer.header("content-length"), answer.header("transfer-encoding")) == (
-        204,
-        None,
-        None,
-    )
-    assert (await connection.read()).status == 200
-    connection.close()
+    async with connect(worker) as connection:
+        body = json.dumps({"email": "wire@example.com", "password": "correct horse battery staple"}).encode()
+        await connection.send(
+            b"POST /api/v1/auth/register HTTP/1.1\r\n"
+            + HEAD
+            + b"Content-Length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        token = json.loads((await connection.read()).body)["access_token"].encode()
+        await connection.send(
+            b"POST /api/v1/auth/logout HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+            + token
+            + b"\r\n\r\n"
+            + get()
+        )
+        answer = await connection.read()
+        assert (answer.status, answer.header("content-length"), answer.header("transfer-encoding")) == (
+            204,
+            None,
+            None,
+        )
+        assert (await connection.read()).status == 200
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(worker):

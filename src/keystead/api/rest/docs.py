@@ -67,7 +67,7 @@ def _article(route: Route) -> str:
         f'<a href="/docs/errors/{escape(kind.code)}"><code>{escape(kind.code)}</code></a>'
         for kind in route.refusals()
     )
-    answers = ", ".join(f"{answer.status.value} {escape(answer.description)}" for answer in route.answers)
+    answers = " ".join(f"{answer.status.value}: {escape(answer.description)}" for answer in route.answers)
     body = f"<p>Body: <code>{_fields(route)}</code></p>" if route.body else ""
     return (
         f'<article><h3><span class="method">{route.method}</span><code>{escape(route.path)}</code></h3>'

@@ -59,7 +59,7 @@ ROUTES = (
         path="/health/ready",
         handler=ready,
         summary="Whether the process may get traffic",
-        answers=(Answer(HTTPStatus.OK, StatusBody, "It may; `degraded` means without Redis."),),
+        answers=(Answer(HTTPStatus.OK, StatusBody, "It may: ok, or degraded, which means without Redis."),),
         requires=CheckReadiness.requires,
         refuses=CheckReadiness.refuses,
     ),

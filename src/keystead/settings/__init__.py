@@ -1,0 +1,7 @@
+"""The settings of all rooms: their sections, the profiles, and how they are loaded."""
+
+from keystead.settings.checks import SAMPLE_SECRETS
+from keystead.settings.loading import NOT_YET, PROFILE_DEFAULTS, Loaded, load, masked
+from keystead.settings.sections import Settings
+
+__all__ = ["NOT_YET", "PROFILE_DEFAULTS", "SAMPLE_SECRETS", "Loaded", "Settings", "load", "masked"]

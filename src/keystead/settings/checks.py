@@ -1,0 +1,101 @@
+"""What the sections cannot say one by one: what is missing, weak, contradictory or unwise."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from keystead.kernel import config
+from keystead.kernel.secrets import Secret
+from keystead.settings.sections import Profile, Settings
+
+# Values that stand in examples for everybody to read.
+SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
+
+# OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
+_OWASP_ARGON2 = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
+
+
+def find_problems(settings: Settings) -> Iterator[str]:
+    auth, database = settings.auth, settings.database
+    if settings.profile == "production":
+        yield from _find_missing(settings)
+    if auth.jwt_secret is not None and settings.profile != "test":
+        yield from _find_weakness(auth.jwt_secret, settings.profile)
+    row = (auth.argon2.memory_kib, auth.argon2.iterations)
+    if settings.profile != "test" and not any(row[0] >= m and row[1] >= t for m, t in _OWASP_ARGON2):
+        yield (
+            f"auth.argon2 of {row[0]} KiB and {row[1]} passes is below OWASP's minimum: "
+            "use at least 19456 KiB with 2 passes."
+        )
+    if database.min_connections > database.max_connections:
+        yield "database.min_connections is above database.max_connections."
+    if auth.session_idle_days > auth.session_absolute_days:
+        yield "auth.session_idle_days is above auth.session_absolute_days."
+    yield from _find_bad_addresses(settings)
+
+
+def _find_bad_addresses(settings: Settings) -> Iterator[str]:
+    url = settings.server.public_url
+    if url is not None and not url.startswith(("http://", "https://")):
+        yield "server.public_url must start with https:// (or http:// for a trial)."
+    for network in settings.server.trusted_proxies:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            yield f"server.trusted_proxies: {network!r} is no network; write it like 10.0.0.0/8 or 192.0.2.7."
+    for origin in settings.cors.allowed_origins:
+        if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+            yield f"cors.allowed_origins: {origin!r} is no origin; write it like https://app.example.com."
+
+
+def _find_missing(settings: Settings) -> Iterator[str]:
+    for key, value, mend in (
+        (
+            "database.url",
+            settings.database.url,
+            "the URL of your PostgreSQL, as the runtime role",
+        ),
+        ("redis.url", settings.redis.url, "the URL of your Redis or Valkey"),
+        (
+            "auth.jwt_secret",
+            settings.auth.jwt_secret,
+            "a new secret, made by: openssl rand -base64 48",
+        ),
+        (
+            "server.public_url",
+            settings.server.public_url,
+            "the URL at which clients reach this service",
+        ),
+    ):
+        if value is None:
+            variable = config.PREFIX + key.replace(".", "__").upper()
+            yield f"{key} is required in production: set {variable} to {mend}."
+
+
+def _find_weakness(secret: Secret, profile: Profile) -> Iterator[str]:
+    text = secret.reveal()
+    mend = "make one with: openssl rand -base64 48"
+    if text in SAMPLE_SECRETS and profile == "production":
+        yield f"auth.jwt_secret is the value of an example, known to everybody: {mend}."
+    elif len(text) < 32:
+        yield f"auth.jwt_secret has fewer than 32 characters: {mend}."
+    elif _entropy_bits(text) < 96 and profile == "production":
+        yield f"auth.jwt_secret repeats itself too much to be random: {mend}."
+
+
+def _entropy_bits(text: str) -> float:
+    counts = Counter(text).values()
+    return -sum(count * math.log2(count / len(text)) for count in counts)
+
+
+def find_warnings(settings: Settings) -> Iterator[str]:
+    auth = settings.auth
+    if auth.access_token_ttl_secs > 3600:
+        yield "auth.access_token_ttl_secs is above one hour: resource servers accept a revoked token for so long."
+    if auth.signing_algorithm in ("RS256", "PS256") and auth.rsa_bits < 3072:
+        yield "auth.rsa_bits is 2048: below the 128-bit strength of the default of 3072."
+    if auth.password.min_length < 15:
+        yield "auth.password.min_length is below 15, NIST's minimum where no second factor is enforced."
+    if settings.profile == "production" and settings.public_url.startswith("http://"):
+        yield "server.public_url is not https://: tokens can be read on the way."
