@@ -2,6 +2,6 @@
 
 from keystead.settings.checks import SAMPLE_SECRETS
 from keystead.settings.loading import NOT_YET, PROFILE_DEFAULTS, Loaded, load, masked
-from keystead.settings.sections import Settings
+from keystead.settings.sections import Cors, Settings
 
-__all__ = ["NOT_YET", "PROFILE_DEFAULTS", "SAMPLE_SECRETS", "Loaded", "Settings", "load", "masked"]
+__all__ = ["NOT_YET", "PROFILE_DEFAULTS", "SAMPLE_SECRETS", "Cors", "Loaded", "Settings", "load", "masked"]
