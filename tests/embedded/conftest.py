@@ -45,6 +45,17 @@ def _made() -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
+@pytest.fixture(scope="session")
+def shared() -> Iterator[tuple[Embedded, Endpoints, Path]]:
+    """Servers that run all the time, for tests that change nothing but rows."""
+    parent = make_folder("ks-shared-")
+    with running(parent / "data") as (embedded, endpoints):
+        query(endpoints.migration_url, "CREATE TABLE notes (text text)")
+        query(endpoints.migration_url, "GRANT SELECT, INSERT ON notes TO keystead_runtime")
+        yield embedded, endpoints, parent / "data"
+    shutil.rmtree(parent)
+
+
 @pytest.fixture
 def data(_made: Path, folder: Path) -> Path:
     """A data folder with a database that has the empty table `notes`."""

@@ -51,21 +51,43 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@pytest.fixture
+def likeness(folder: Path) -> Path:
+    """A data folder that looks complete from the outside, which is as far as these tests come."""
+    data = folder / "data"
+    (data / "postgres" / "global").mkdir(parents=True)
+    for name, text in {
+        "keystead.lock": "",
+        "root_secret": "x" * 64,
+        "postgres/PG_VERSION": f"{PostgresPrograms.find(None).major}\n",
+        "postgres/global/pg_control": "x" * 9000,
+    }.items():
+        (data / name).write_text(text)
+    return data
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_folder_is_refused_and_left_as_it_is(data, damage):
+def test_a_damaged_folder_is_refused_and_left_as_it_is(likeness, damage):
     apply, message = DAMAGES[damage]
-    apply(data)
-    before = snapshot(data)
+    apply(likeness)
+    before = snapshot(likeness)
+    with pytest.raises(EmbeddedError, match=message), running(likeness):
+        pass
+    assert snapshot(likeness) == before
+
+
+def test_what_postgresql_itself_finds_damaged_is_told_in_its_words(data):
+    (data / "postgres" / "global" / "pg_control").write_bytes(b"x" * 9000)
+    message = r"postgres did not start \(exit status 1\): .*FATAL: .*; its log is .*postgres\.log"
     with pytest.raises(EmbeddedError, match=message), running(data):
         pass
-    assert snapshot(data) == before
 
 
-def test_an_empty_folder_in_the_databases_place_is_refused(data):
+def test_an_empty_folder_in_the_databases_place_is_refused(likeness):
     """It may be a disk that is not mounted."""
-    shutil.rmtree(data / "postgres")
-    (data / "postgres").mkdir()
-    with pytest.raises(EmbeddedError, match="not a complete database"), running(data):
+    shutil.rmtree(likeness / "postgres")
+    (likeness / "postgres").mkdir()
+    with pytest.raises(EmbeddedError, match="not a complete database"), running(likeness):
         pass
 
 
@@ -100,11 +122,11 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_mend(folder):
         pass
 
 
-def test_a_secret_that_others_could_read_is_made_private(data):
-    (data / "root_secret").chmod(0o644)
-    with DataFolder.open(data) as folder:
-        folder.root_secret(database=data / "postgres")
-    assert (data / "root_secret").stat().st_mode & 0o777 == 0o600
+def test_a_secret_that_others_could_read_is_made_private(likeness):
+    (likeness / "root_secret").chmod(0o644)
+    with DataFolder.open(likeness) as folder:
+        folder.root_secret(database=likeness / "postgres")
+    assert (likeness / "root_secret").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture

@@ -61,54 +61,55 @@ def test_what_is_given_is_neither_started_nor_made(folder):
     assert {each.name for each in (folder / "data").iterdir()} == {"keystead.lock", "root_secret"}
 
 
-def test_nothing_in_the_data_folder_can_be_read_by_others(data):
-    with running(data):
-        for path in data.iterdir():
-            assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, path
-        assert not stat.S_IMODE(data.stat().st_mode) & 0o066
+def test_nothing_in_the_data_folder_can_be_read_by_others(shared):
+    _, _, data = shared
+    for path in data.iterdir():
+        assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, path
+    assert not stat.S_IMODE(data.stat().st_mode) & 0o066
 
 
-def test_the_owner_may_make_and_grant_and_the_runtime_role_may_use(data):
-    with running(data) as (_, endpoints):
-        query(endpoints.database_url, "INSERT INTO notes VALUES ('from runtime')")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            query(endpoints.database_url, "CREATE TABLE mine ()")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            query(endpoints.database_url, "DROP TABLE notes")
-        powers = query(
-            endpoints.migration_url, "SELECT rolname FROM pg_roles WHERE rolsuper OR rolcreaterole"
-        )
-        assert not {"keystead_owner", "keystead_runtime"} & {row["rolname"] for row in powers}
+def test_the_owner_may_make_and_grant_and_the_runtime_role_may_use(shared):
+    _, endpoints, _ = shared
+    query(endpoints.database_url, "INSERT INTO notes VALUES ('from runtime')")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        query(endpoints.database_url, "CREATE TABLE mine ()")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        query(endpoints.database_url, "DROP TABLE notes")
+    powers = query(endpoints.migration_url, "SELECT rolname FROM pg_roles WHERE rolsuper OR rolcreaterole")
+    assert not {"keystead_owner", "keystead_runtime"} & {row["rolname"] for row in powers}
 
 
-def test_text_compares_and_folds_by_unicode_and_nobody_can_connect_by_network(data):
-    with running(data, Wanted(postgres=True, valkey=False, root_secret=True)) as (_, endpoints):
-        asked = "SELECT lower('ÄÉ'), current_setting('listen_addresses') AS net, current_setting('fsync') AS fsync"
-        [row] = query(endpoints.database_url, asked)
+def test_text_compares_and_folds_by_unicode_and_nobody_can_connect_by_network(shared):
+    _, endpoints, _ = shared
+    asked = (
+        "SELECT lower('ÄÉ'), current_setting('listen_addresses') AS net, current_setting('fsync') AS fsync"
+    )
+    [row] = query(endpoints.database_url, asked)
     assert tuple(row) == ("äé", "", "on")
 
 
-def test_the_servers_see_no_secret_of_ours_and_no_ctrl_c_of_the_terminal(data, monkeypatch):
+def test_the_servers_get_no_ctrl_c_of_the_terminal(shared):
+    embedded, _, _ = shared
+    for server in embedded._servers:
+        assert server.pid is not None
+        assert os.getsid(server.pid) != os.getsid(0)
+
+
+def test_the_servers_see_no_secret_of_ours(folder, monkeypatch):
     monkeypatch.setenv("APP_AUTH__JWT_SECRET", "a-canary")
-    with running(data) as (embedded, _):
-        for server in embedded._servers:
-            assert server.pid is not None
-            assert b"a-canary" not in Path(f"/proc/{server.pid}/environ").read_bytes()
-            assert os.getsid(server.pid) != os.getsid(0)
+    with running(folder / "data", Wanted(postgres=False, valkey=True, root_secret=False)) as (embedded, _):
+        [server] = embedded._servers
+        assert b"a-canary" not in Path(f"/proc/{server.pid}/environ").read_bytes()
 
 
-def test_a_second_start_says_who_is_running_and_lends_the_servers(data):
-    with running(data) as (_, endpoints):
-        with (
-            pytest.raises(
-                AlreadyRunning, match=f"process {os.getpid()}, at http://127.0.0.1:3000"
-            ) as refused,
-            DataFolder.open(data),
-        ):
-            pass
-        assert refused.value.endpoints == endpoints
-        assert refused.value.pid == os.getpid()
-        assert query(refused.value.endpoints.database_url, "SELECT * FROM notes") == []
+def test_a_second_start_says_who_is_running_and_lends_the_servers(shared):
+    _, endpoints, data = shared
+    message = f"process {os.getpid()}, at http://127.0.0.1:3000"
+    with pytest.raises(AlreadyRunning, match=message) as refused, DataFolder.open(data):
+        pass
+    assert refused.value.endpoints == endpoints
+    assert refused.value.pid == os.getpid()
+    assert query(refused.value.endpoints.database_url, "SELECT 1 AS one")[0]["one"] == 1
 
 
 @pytest.mark.parametrize("name", ["_postgres", "_valkey"])

@@ -107,12 +107,14 @@ def test_where_roots_servers_cannot_go_the_database_lives_elsewhere_and_is_found
 
 
 @only_root
-def test_a_database_that_moved_out_of_reach_is_not_replaced(data, folder):
+def test_a_database_that_moved_out_of_reach_is_not_replaced(folder):
     private = folder / "private"
     private.mkdir(mode=0o700)
-    data.rename(private / "data")
+    data = private / "data"
+    with running(data, Wanted(postgres=False, valkey=False, root_secret=True)):
+        (data / "postgres").mkdir()
     unreachable = pytest.raises(EmbeddedError, match="the servers, which run as `nobody`, cannot get there")
-    with unreachable, running(private / "data"):
+    with unreachable, running(data):
         pass
 
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keystead.jwt import store
 from keystead.jwt.issuer import TokenIssuer
@@ -353,6 +355,9 @@ async def test_the_private_part_lies_wrapped_and_opens_for_its_own_id_and_algori
 
     await owner.execute(PLANT_KEY, 2, "moved-key", "ES256", None, row["wrapped"])
     await owner.execute(PLANT_KEY, 3, "planted-key", "EdDSA", None, b"not wrapped by the vault at all")
+    foreign = X25519PrivateKey.generate().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    wrapped = vault.wrap(foreign, purpose="signing", context=b"foreign-key|EdDSA")
+    await owner.execute(PLANT_KEY, 4, "foreign-key", "EdDSA", None, wrapped)
     held = await LoadKeys(db, vault)({})
     assert [key.record.kid for key in held] == [row["kid"]]
 

@@ -8,8 +8,9 @@ from itertools import islice
 
 from tests.proofs.gate import Gate, Way, open_to_all
 from tests.proofs.site import WINDOW, Site, require_dead
-from tests.proofs.steadfast import Ledger, client_of, keep_busy, require_nothing_lost
+from tests.proofs.steadfast import Ledger, Steadfast, keep_busy, open_ledger, require_nothing_lost
 from tests.support.people import refresh
+from tests.support.server import Worker
 
 _MOST_REPLAYS = 20
 
@@ -17,7 +18,7 @@ _MOST_REPLAYS = 20
 async def kill_under_load(site: Site, *, kills: int, clients: int, seed: int) -> Counter[str]:
     """Kills one worker or all of them, `kills` times, while clients register and refresh."""
     chance = random.Random(seed)
-    ledger = Ledger()
+    ledger = await open_ledger(site)
     async with asyncio.TaskGroup() as both:
         killing = both.create_task(_kill(site, kills, chance))
         both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=killing.done))
@@ -64,11 +65,67 @@ class Halt:
 
 
 async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed: int) -> Counter[str]:
+    """A worker registers somebody and refreshes once, and dies before one of the messages to or from PostgreSQL.
+
+    Each of them in turn, or `points` of them: so also after COMMIT and before its answer. Retries then go through.
+    """
+    ledger = await open_ledger(site)
+    worker, *_ = site.server.workers
+    client = Steadfast([wire for wire in site.wires(1) if wire.port == worker.port], ledger, random.Random(seed))
+    kills = 0
+    for steps in await _choose_steps(client, gate, points):
+        await client.register_and_refresh()  # so that every statement has been prepared
+        halt = gate.guard = Halt(steps)
+        async with asyncio.TaskGroup() as both:
+            working = both.create_task(client.register_and_refresh())
+            both.create_task(_kill_when_halted(worker, gate, halt, working))
+        kills += halt.reached.is_set()
+        await require_nothing_lost(site, ledger)
+    return Counter(trials=kills) + ledger.figures
+
+
+async def _choose_steps(client: Steadfast, gate: Gate, points: int | None) -> list[int]:
+    await client.register_and_refresh()
+    whole = gate.guard = Halt(None)
+    await client.register_and_refresh()
+    every = range(whole.passed)
+    return list(every) if points is None else client.chance.sample(every, points)
+
+
+async def _kill_when_halted(worker: Worker, gate: Gate, halt: "Halt", working: "asyncio.Task[None]") -> None:
+    reached = asyncio.create_task(halt.reached.wait())
+    await asyncio.wait({working, reached}, return_when=asyncio.FIRST_COMPLETED)
+    gate.guard = open_to_all
+    if not reached.done():  # the worker had less to say than before: it does some reading of its own, too
+        reached.cancel()
+        return
+    worker.kill9()
+    halt.cut.set()
+    await worker.start()
+
+
+class Halt:
+    """A guard that lets `steps` pass and then stops everything, between one step and the next."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+        self.reached = asyncio.Event()
+        self.cut = asyncio.Event()
+
+    async def __call__(self, _way: Way, _chunk: bytes) -> bool:
+        if self._left == 0:
+            self.reached.set()
+            await asyncio.Event().wait()  # until the connection is cut
+        self._left -= 1
+        return True
+
+
+async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed: int) -> Counter[str]:
     """One worker registers somebody and refreshes once, and dies before one of the messages to or from PostgreSQL.
 
     Each of them in turn, or `points` of them: so also after COMMIT and before its answer. Retries then go through.
     """
-    ledger = Ledger()
+    ledger = await open_ledger(site)
     whole = Halt(None)
     await _register_and_refresh(site, gate, ledger, whole)
     every = range(whole.passed)
@@ -97,22 +154,3 @@ class Halt:
             return False
         self.passed += 1
         return True
-
-
-async def _register_and_refresh(site: Site, gate: Gate, ledger: Ledger, halt: Halt) -> None:
-    """By a worker that has just started, so that the number of steps is always the same."""
-    [worker] = site.server.workers
-    worker.kill9()
-    await worker.start()
-    client = client_of(site, ledger, seed=0)
-    gate.guard = halt
-    working = asyncio.create_task(client.register_and_refresh())
-    stopped = asyncio.create_task(halt.reached.wait())
-    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    gate.guard = open_to_all
-    if halt.reached.is_set():
-        worker.kill9()
-        halt.cut.set()
-        await worker.start()
-    await working

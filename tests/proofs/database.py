@@ -8,7 +8,7 @@ import asyncpg
 
 from tests.proofs.gate import SETTLED, Gate, Way, open_to_all
 from tests.proofs.site import Site
-from tests.proofs.steadfast import Ledger, keep_busy, require_nothing_lost
+from tests.proofs.steadfast import keep_busy, open_ledger, require_nothing_lost
 
 # How PostgreSQL names what it has just done: a refresh is one statement, a registration ends with COMMIT.
 _COMMITTED = (b"SELECT 1\x00", b"COMMIT\x00")
@@ -40,7 +40,7 @@ class Thinning:
 
 async def lose_commits(site: Site, gate: Gate, *, lost: int, clients: int, seed: int) -> Counter[str]:
     """Clients register and refresh until `lost` answers of PostgreSQL to a commit were lost."""
-    ledger = Ledger()
+    ledger = await open_ledger(site)
     thinning = gate.guard = Thinning(random.Random(seed))
     await keep_busy(site, ledger, clients=clients, seed=seed, is_over=lambda: thinning.cut >= lost)
     gate.guard = open_to_all
@@ -53,7 +53,7 @@ async def terminate_backends(
     site: Site, superuser_url: str, *, terminated: int, clients: int, seed: int
 ) -> Counter[str]:
     """Clients register and refresh while PostgreSQL ends `terminated` of the workers' connections, at any moment."""
-    ledger = Ledger()
+    ledger = await open_ledger(site)
     async with asyncio.TaskGroup() as both:
         terminating = both.create_task(_terminate(site, superuser_url, terminated, random.Random(seed)))
         both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=terminating.done))

@@ -10,14 +10,14 @@ from tests.proofs.model import Model, MortalModel, explore
 from tests.proofs.site import running_site
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def loop():
     """Of our own: the model takes its steps one by one, from outside any coroutine."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield runner.get_loop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def site(cluster, loop):
     stack = AsyncExitStack()
     yield loop.run_until_complete(stack.enter_async_context(running_site(cluster)))

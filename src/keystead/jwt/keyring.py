@@ -64,7 +64,7 @@ class LoadKeys:
         try:
             signing = unwrap_key(self.vault, wrapped, kid=record.kid, algorithm=record.algorithm)
             return HeldKey(record, signing, signing.public())
-        except (Unreadable, ValueError):
+        except (Unreadable, TypeError, ValueError):
             # One damaged or forged row must not keep the process from learning about the others.
             log.exception("signing_key.unusable", kid=record.kid)
             return None

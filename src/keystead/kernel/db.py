@@ -255,6 +255,7 @@ async def _roll_back(connection: "Connection[Record]") -> None:
 _OUTAGES = (
     OSError,  # TimeoutError is one
     asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,  # the server has said goodbye to this connection, its end is still on the way
     asyncpg.OperatorInterventionError,  # shutdown, crash, statement timeout
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.DeadlockDetectedError,
