@@ -1,5 +1,6 @@
 """Health: whether this process can do its work, and how each part is."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,6 +14,8 @@ from keystead.kernel.db import Database
 from keystead.kernel.errors import Unavailable
 from keystead.kernel.migrate import shipped
 from keystead.kernel.redis import Redis, RedisError
+
+_VERSION = re.compile(rb"(?:valkey|redis)_version:(\S+)")
 
 READ_SCHEMA = (
     "SELECT max(version) AS version, current_setting('server_version') AS server FROM schema_migrations"
@@ -64,10 +67,12 @@ class CheckHealth:
 
     async def _redis(self) -> str | None:
         try:
-            await self.redis.call("PING")
+            told = await self.redis.call("INFO", "server")
         except RedisError as error:
             raise Unavailable from error
-        return None
+        # Valkey tells the Redis version it is compatible with, and then its own.
+        versions = _VERSION.findall(told) if isinstance(told, bytes) else []
+        return versions[-1].decode() if versions else None
 
     async def _keys(self) -> None:
         self.keyring.current(self.clock.now())
