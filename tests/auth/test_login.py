@@ -206,3 +206,11 @@ async def test_racing_registrations_of_one_address_make_one_account(client, db):
     )
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert len(await db.fetch("SELECT FROM users")) == 1
+
+
+async def test_cve_class_35_an_overlong_password_is_refused_alike_and_before_any_hashing(client, core):
+    person = await register(client)
+    core.auth.login.hasher.close()  # whoever hashes now, fails
+    answers = [await login(client, email, "x" * 1025) for email in (person.email, new_email())]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "password_too_long")

@@ -1,5 +1,6 @@
 """Login: an e-mail address and a password for a session."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
 from keystead.users import store
 from keystead.users.email import EmailAddress, parse_email
-from keystead.users.passwords import Hasher
+from keystead.users.passwords import Hasher, require_hashable
 from keystead.users.types import Credential, UserStatus
 from keystead.vault import Vault
 
@@ -23,8 +24,8 @@ from keystead.vault import Vault
 class Login:
     """Unknown address, wrong password and disabled account cost the same work and raise the same LoginRefused.
 
-    Raises EmailUnverified for the right password of an unproven address, InvalidInput for what is no address,
-    Overloaded when too many hashes wait.
+    Raises EmailUnverified for the right password of an unproven address, InvalidInput for what is no address or
+    no password, Overloaded when too many hashes wait.
     """
 
     db: Database
@@ -37,6 +38,7 @@ class Login:
 
     async def __call__(self, *, email: str, password: str) -> TokenPair:
         address = parse_email(email)
+        require_hashable(password)
         credential = await self._find(address)
         stored = credential.password_hash if credential else self.hasher.decoy
         is_right = await self.hasher.verify(stored, password)
@@ -60,9 +62,13 @@ class Login:
             raise await self._refusal(credential)
         AUTH_ATTEMPTS.labels("login", "admitted").inc()
         if self.hasher.is_outdated(credential.password_hash):
+            await self._renew(credential, password)
+        return self.issue_token_pair(session)
+
+    async def _renew(self, credential: Credential, password: str) -> None:
+        with suppress(Overloaded):  # another login will do it
             renewed = await self.hasher.hash(password)
             await store.replace_hash(self.db, credential.user_id, old=credential.password_hash, new=renewed)
-        return self.issue_token_pair(session)
 
     async def _refusal(self, credential: Credential | None) -> LoginRefused:
         AUTH_ATTEMPTS.labels("login", "refused").inc()

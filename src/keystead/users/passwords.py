@@ -40,9 +40,8 @@ class PasswordRules:
 
     def check(self, password: str, *, email: EmailAddress, full_name: str | None) -> None:
         """Raises InvalidInput. Length counts characters of the normal form; context words count for nothing."""
+        require_hashable(password)
         normal = unicodedata.normalize("NFC", password)
-        if len(password.encode()) > MAX_BYTES:
-            raise _refused("password_too_long", f"The password is longer than {MAX_BYTES} bytes.")
         if len(normal) < self.min_length:
             raise _refused("password_too_short", f"Use at least {self.min_length} characters.")
         words = self._context(email, full_name)
@@ -117,6 +116,12 @@ class Hasher:
     def _done(self, _future: "asyncio.Future[T]") -> None:
         self._waiting -= 1
         PASSWORD_QUEUE.dec()
+
+
+def require_hashable(password: str) -> None:
+    """What everybody checks before a password is worth any work. Raises InvalidInput."""
+    if len(password.encode()) > MAX_BYTES:
+        raise _refused("password_too_long", f"The password is longer than {MAX_BYTES} bytes.")
 
 
 def _prepared(password: str) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from keystead.api.rest.problems import SeveralCredentials
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
-from keystead.api.rest.users import UserBody
+from keystead.api.rest.users import FullName, UserBody
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll
 from keystead.auth.refresh import Refresh
@@ -20,14 +20,16 @@ from keystead.users.passwords import MAX_BYTES
 
 # Longer than any password that could be right, so that its length is judged by the rules and not by the decoder.
 Password = Annotated[str, Meta(min_length=1, max_length=8192)]
-Email = Annotated[str, Meta(min_length=3, max_length=320, description="name@domain")]
+Email = Annotated[
+    str, Meta(min_length=3, max_length=320, description="name@domain", extra_json_schema={"format": "email"})
+]
 RefreshTokenText = Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
 class RegisterBody(msgspec.Struct, forbid_unknown_fields=True):
     email: Email
     password: Password
-    full_name: Annotated[str, Meta(max_length=1000)] | None = None
+    full_name: FullName | None = None
 
 
 class LoginBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,8 +11,12 @@ from msgspec import UNSET, Meta, UnsetType
 from keystead.api.rest.routes import Answer, Call, Reply, Route
 from keystead.kernel.errors import InvalidInput
 from keystead.users import profile
-from keystead.users.profile import ChangeProfile, ProfileChange, ShowProfile
+from keystead.users.profile import MAX_NAME_LENGTH, ChangeProfile, ProfileChange, ShowProfile
 from keystead.users.types import User
+
+FullName = Annotated[
+    str, Meta(min_length=1, max_length=MAX_NAME_LENGTH, description="Characters that print.")
+]
 
 
 class UserBody(msgspec.Struct, kw_only=True):
@@ -46,7 +50,7 @@ class MeBody(UserBody, kw_only=True):
 
 
 class ProfileBody(msgspec.Struct, forbid_unknown_fields=True):
-    full_name: Annotated[str, Meta(max_length=1000)] | UnsetType | None = UNSET
+    full_name: FullName | UnsetType | None = UNSET
     preferences: dict[str, Any] | UnsetType | None = UNSET
 
 
