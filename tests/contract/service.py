@@ -14,6 +14,7 @@ from keystead.core import Core, open_core
 from keystead.serving.drain import Drain
 from keystead.settings import Settings
 from tests.conftest import settings_for
+from tests.contract.conformance import check_conformance
 from tests.support.databases import Cluster, Urls
 from tests.support.people import PASSWORD, Person, new_email
 
@@ -70,7 +71,8 @@ async def serving_over(urls: Urls, **configured: str) -> AsyncIterator[Service]:
     async with open_core(settings) as running:
         app = rest_app(running.core, settings, Drain(0))
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
+        hooks = {"response": [check_conformance]}
+        async with httpx2.AsyncClient(transport=transport, base_url=BASE, event_hooks=hooks) as client:
             yield Service(urls, settings, running.core, app, client)
 
 

@@ -109,6 +109,7 @@ def test_a_second_start_says_who_is_running_and_lends_the_servers(shared):
         pass
     assert refused.value.endpoints == endpoints
     assert refused.value.pid == os.getpid()
+    assert refused.value.endpoints is not None
     assert query(refused.value.endpoints.database_url, "SELECT 1 AS one")[0]["one"] == 1
 
 

@@ -14,12 +14,13 @@ from keystead.embedded import place
 from keystead.embedded.account import Account
 from keystead.embedded.errors import EmbeddedError
 from keystead.embedded.folder import DataFolder
-from keystead.embedded.launcher import Embedded, Wanted
+from keystead.embedded.launcher import Wanted
 from keystead.embedded.lock import Lock
+from keystead.embedded.postgres import PostgresServer
 from keystead.embedded.process import run
 from keystead.embedded.programs import PostgresPrograms, ValkeyProgram
 from keystead.embedded.runtime import make_socket_folder
-from tests.embedded.conftest import EVERYTHING, IS_ROOT, launcher, query, running
+from tests.embedded.conftest import IS_ROOT, launcher, query, running
 
 PACKAGES = [Path(place.__file__).parents[2], Path(asyncpg.__file__).parents[1]]
 
@@ -158,7 +159,5 @@ def test_programs_of_a_private_environment_are_copied_once_to_where_the_servers_
 def test_a_server_whose_folder_is_out_of_reach_says_so(folder):
     private = folder / "private"
     private.mkdir(mode=0o700)
-    with DataFolder.open(private / "data") as data:
-        embedded = Embedded(data, EVERYTHING, pg_bin=private)
-        with pytest.raises(EmbeddedError, match="has no program postgres"):
-            embedded.start()
+    with pytest.raises(EmbeddedError, match=f"{private} must let `nobody` pass"):
+        PostgresServer(private, PostgresPrograms.find(None))

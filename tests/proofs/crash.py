@@ -15,23 +15,32 @@ from tests.support.server import Worker
 _MOST_REPLAYS = 20
 
 
-async def kill_under_load(site: Site, *, kills: int, clients: int, seed: int) -> Counter[str]:
-    """Kills one worker or all of them, `kills` times, while clients register and refresh."""
-    chance = random.Random(seed)
+async def kill_under_load(
+    site: Site, *, kills: int, operations: int, clients: int, seed: int
+) -> Counter[str]:
+    """Kills one worker or all of them, `kills` times, while clients register and refresh, `operations` times at least."""
     ledger = await open_ledger(site)
+    figures = ledger.figures
     async with asyncio.TaskGroup() as both:
-        killing = both.create_task(_kill(site, kills, chance))
-        both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=killing.done))
-    assert not ledger.figures["unavailable"], "the database was there all the time"
+        killing = both.create_task(_kill(site, kills, random.Random(seed)))
+        busy = keep_busy(
+            site,
+            ledger,
+            clients=clients,
+            seed=seed,
+            is_over=lambda: killing.done() and figures["operations"] >= operations,
+        )
+        both.create_task(busy)
+    assert not figures["unavailable"], "the database was there all the time"
     await require_nothing_lost(site, ledger)
     await _require_memory_of_replaced_tokens(site, ledger)
-    return Counter(trials=kills) + ledger.figures
+    return Counter(trials=kills) + figures
 
 
 async def _kill(site: Site, kills: int, chance: random.Random) -> None:
     workers = site.server.workers
     for _ in range(kills):
-        await asyncio.sleep(0.05 + 0.2 * chance.random())
+        await asyncio.sleep(0.1 + 0.2 * chance.random())
         struck = workers if chance.random() < 0.2 else [chance.choice(workers)]
         for worker in struck:
             worker.kill9()
@@ -48,30 +57,14 @@ async def _require_memory_of_replaced_tokens(site: Site, ledger: Ledger) -> None
         await require_dead(site, access_tokens=[], refresh_tokens=[chain.token])
 
 
-class Halt:
-    """A guard that lets `steps` pass and then stops everything, between one step and the next."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-        self.reached = asyncio.Event()
-        self.cut = asyncio.Event()
-
-    async def __call__(self, _way: Way, _chunk: bytes) -> bool:
-        if self._left == 0:
-            self.reached.set()
-            await asyncio.Event().wait()  # until the connection is cut
-        self._left -= 1
-        return True
-
-
 async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed: int) -> Counter[str]:
     """A worker registers somebody and refreshes once, and dies before one of the messages to or from PostgreSQL.
 
     Each of them in turn, or `points` of them: so also after COMMIT and before its answer. Retries then go through.
     """
     ledger = await open_ledger(site)
-    worker, *_ = site.server.workers
-    client = Steadfast([wire for wire in site.wires(1) if wire.port == worker.port], ledger, random.Random(seed))
+    worker = site.server.workers[0]
+    client = Steadfast(site.wires(1), ledger, random.Random(seed))
     kills = 0
     for steps in await _choose_steps(client, gate, points):
         await client.register_and_refresh()  # so that every statement has been prepared
@@ -95,47 +88,14 @@ async def _choose_steps(client: Steadfast, gate: Gate, points: int | None) -> li
 async def _kill_when_halted(worker: Worker, gate: Gate, halt: "Halt", working: "asyncio.Task[None]") -> None:
     reached = asyncio.create_task(halt.reached.wait())
     await asyncio.wait({working, reached}, return_when=asyncio.FIRST_COMPLETED)
+    reached.cancel()
     gate.guard = open_to_all
-    if not reached.done():  # the worker had less to say than before: it does some reading of its own, too
-        reached.cancel()
-        return
-    worker.kill9()
-    halt.cut.set()
-    await worker.start()
-
-
-class Halt:
-    """A guard that lets `steps` pass and then stops everything, between one step and the next."""
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-        self.reached = asyncio.Event()
-        self.cut = asyncio.Event()
-
-    async def __call__(self, _way: Way, _chunk: bytes) -> bool:
-        if self._left == 0:
-            self.reached.set()
-            await asyncio.Event().wait()  # until the connection is cut
-        self._left -= 1
-        return True
-
-
-async def kill_between_steps(site: Site, gate: Gate, *, points: int | None, seed: int) -> Counter[str]:
-    """One worker registers somebody and refreshes once, and dies before one of the messages to or from PostgreSQL.
-
-    Each of them in turn, or `points` of them: so also after COMMIT and before its answer. Retries then go through.
-    """
-    ledger = await open_ledger(site)
-    whole = Halt(None)
-    await _register_and_refresh(site, gate, ledger, whole)
-    every = range(whole.passed)
-    chosen = every if points is None else random.Random(seed).sample(every, points)
-    for steps in chosen:
-        halt = Halt(steps)
-        await _register_and_refresh(site, gate, ledger, halt)
-        assert halt.reached.is_set(), f"there was no step {steps}"
-        await require_nothing_lost(site, ledger)
-    return Counter(trials=len(chosen)) + ledger.figures
+    if (
+        halt.reached.is_set()
+    ):  # else it had less to say than before: now and then it does some reading of its own
+        worker.kill9()
+        halt.cut.set()
+        await worker.start()
 
 
 class Halt:

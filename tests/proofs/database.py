@@ -1,4 +1,4 @@
-"""Database: the answer to a COMMIT is lost, or the connection dies at any moment; no chain forks, nobody is logged out."""
+"""Database: the answer to a COMMIT is lost, or a connection dies; no chain forks, nobody is logged out."""
 
 import asyncio
 import random
@@ -31,7 +31,9 @@ class Thinning:
         self.cut = 0
 
     async def __call__(self, way: Way, chunk: bytes) -> bool:
-        is_done = way is Way.TO_WORKER and chunk.endswith(SETTLED) and any(word in chunk for word in _COMMITTED)
+        is_done = (
+            way is Way.TO_WORKER and chunk.endswith(SETTLED) and any(word in chunk for word in _COMMITTED)
+        )
         if is_done and self._chance.random() < _LOST_SHARE:
             self.cut += 1
             return False
@@ -66,9 +68,9 @@ async def _terminate(site: Site, superuser_url: str, count: int, chance: random.
     name = site.urls.runtime.partition("@/")[2].partition("?")[0]
     superuser = await asyncpg.connect(superuser_url, server_settings={"application_name": "proof"})
     try:
-        for _ in range(count):
+        done = 0
+        while done < count:
             await asyncio.sleep(0.02 * chance.random())
-            while not await superuser.fetchval(TERMINATE_ONE, name):
-                await asyncio.sleep(0.001)
+            done += bool(await superuser.fetchval(TERMINATE_ONE, name))
     finally:
         await superuser.close()

@@ -12,7 +12,13 @@ from typing import Any, ClassVar, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.proofs.site import MOST_REPEATS, WINDOW, Family, Site, shows_profile
 from tests.proofs.wire import Answer, Lost, Wire
@@ -214,12 +220,12 @@ class MortalModel(Model):
         asked = asyncio.create_task(refresh(wire, token))
         await asyncio.sleep(seconds)
         worker.kill9()
+        await worker.start()  # first: a connection that was not accepted yet waits for it
         with suppress(Lost):
             await asked
         for other in self.wires:
             if other.port == wire.port:
                 other.close()
-        await worker.start()
 
 
 async def _all_at_once(token: str, wires: list[Wire]) -> list[Answer]:

@@ -89,7 +89,11 @@ async def running_site(cluster: Cluster, *, workers: int = 2, **configured: str)
 @asynccontextmanager
 async def gated_site(cluster: Cluster, *, workers: int = 2) -> AsyncIterator[tuple[Site, Gate]]:
     """The workers reach PostgreSQL through a gate; we go around it."""
-    async with _fresh(cluster) as urls, gate_before(urls) as gate, _site(urls, gate.urls, workers, {}) as site:
+    async with (
+        _fresh(cluster) as urls,
+        gate_before(urls) as gate,
+        _site(urls, gate.urls, workers, {}) as site,
+    ):
         yield site, gate
 
 

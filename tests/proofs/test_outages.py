@@ -16,8 +16,8 @@ async def gated(cluster):
 
 
 async def test_kill_9_under_load_loses_nothing_acknowledged_and_logs_nobody_out(gated):
-    figures = await kill_under_load(gated[0], kills=3, clients=16, seed=1)
-    assert figures["operations"] >= 200
+    figures = await kill_under_load(gated[0], kills=3, operations=200, clients=8, seed=1)
+    assert figures["lost"] > 0, "nobody was in the middle of anything"
     print(figures)
 
 

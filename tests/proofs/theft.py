@@ -54,7 +54,7 @@ async def _one_theft(site: Site, case: Case, victim: Wire, thief: Wire) -> Count
     answer = await refresh(thief, person.refresh_token)
     row = await site.db.fetch_row(READ_LAST_JUDGEMENT, person.session_id, mark)
     assert row is not None, "the replay left no trace"
-    # Decided by the time that the judgement itself recorded: a slow machine may carry W−1 over the edge.
+    # Decided by the time that the judgement itself recorded: a slow machine may carry the last second over the edge.
     if row["age"] < WINDOW and not case.after_next_refresh:
         assert row["event"] == "session.refresh_repeated"
         await _share_until_found(site, person, pairs[-1], answer, victim, thief)

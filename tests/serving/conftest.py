@@ -30,7 +30,7 @@ def prepare(settings):
     if "fails" in sys.argv:
         raise CannotStart("The schema is behind: run keystead migrate.")
 
-sys.exit(serve(load().settings, workers=2, prepare=prepare, worker=(sys.executable, *sys.argv[1:3])))
+sys.exit(serve(load().settings, workers=int(sys.argv[1]), prepare=prepare, worker=(sys.executable, *sys.argv[2:4])))
 """
 GIVEN = {
     "APP_DATABASE__URL": "postgresql://nobody@localhost/nothing",
@@ -98,7 +98,7 @@ def start(folder):
     """Starts `serve` in `folder`; keywords are settings, without APP_."""
 
     @contextmanager
-    def starting(*how: str, embedded: bool = False, **settings: str) -> Iterator[Serving]:
+    def starting(*how: str, workers: int = 1, embedded: bool = False, **settings: str) -> Iterator[Serving]:
         environment = {name: text for name, text in os.environ.items() if not name.startswith("APP_")}
         environment |= {} if embedded else GIVEN
         environment |= {
@@ -106,7 +106,7 @@ def start(folder):
             "APP_OBSERVABILITY__METRICS__PROMETHEUS_ENDPOINT": "127.0.0.1:0",
         }
         environment |= {f"APP_{name}": text for name, text in settings.items()}
-        command = [sys.executable, "-c", SERVE, str(STAND_IN), *(how or ("well",))]
+        command = [sys.executable, "-c", SERVE, str(workers), str(STAND_IN), *(how or ("well",))]
         errors = folder / f"said-{secrets.token_hex(4)}"
         with (
             errors.open("wb") as file,

@@ -11,6 +11,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+if sys.argv[1] == "dies":
+    sys.exit("standin: no such luck")
+
 from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("standin_requests", "Requests.")
@@ -35,8 +38,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main(manner: str) -> None:
-    if manner == "dies":
-        sys.exit("standin: no such luck")
     server = ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = socket.socket(fileno=int(os.environ["KEYSTEAD_LISTEN_FD"]))

@@ -1,0 +1,46 @@
+"""Whether an answer is one that the OpenAPI document promises."""
+
+import re
+from functools import lru_cache
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+from keystead.api.rest import openapi
+from keystead.api.rest.catalogue import ROUTES
+
+DOCUMENT = openapi.document(ROUTES)
+# Said of any path and method, so not repeated for each: there is nothing here, or nothing for this method.
+UNDOCUMENTED = {404, 405}
+
+
+def operation_of(method, path):
+    """The documented operation that a request reaches, if any."""
+    for template, operations in DOCUMENT["paths"].items():
+        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            return operations.get("get" if method == "HEAD" else method.lower())
+    return None
+
+
+@lru_cache
+def validator_of(reference):
+    schema = {"$ref": reference, "components": DOCUMENT["components"]}
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+async def check_conformance(answer):
+    """Hangs in the client of every contract test."""
+    operation = operation_of(answer.request.method, answer.request.url.path)
+    if operation is None:
+        return
+    documented = operation["responses"].get(str(answer.status_code))
+    if documented is None:
+        assert answer.status_code in UNDOCUMENTED, f"{answer.status_code} is not documented"
+        return
+    body = await answer.aread()
+    if "content" not in documented:
+        assert (body, answer.headers.get("content-type")) == (b"", None)
+        return
+    ((media_type, content),) = documented["content"].items()
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    if "$ref" in content["schema"] and answer.request.method != "HEAD":
+        validator_of(content["schema"]["$ref"]).validate(answer.json())
