@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from jsonschema import Draft202012Validator, FormatChecker
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from keystead.api.rest import openapi
 from keystead.api.rest.catalogue import ROUTES
@@ -24,7 +24,7 @@ def operation_of(method, path):
 @lru_cache
 def validator_of(reference):
     schema = {"$ref": reference, "components": DOCUMENT["components"]}
-    return Draft202012Validator(schema, format_checker=FormatChecker())
+    return OAS31Validator(schema, format_checker=oas31_format_checker)
 
 
 async def check_conformance(answer):

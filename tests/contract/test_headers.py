@@ -58,7 +58,8 @@ async def test_an_answer_for_what_does_not_exist_carries_them_too(service, path)
 async def test_head_is_answered_like_get(service, method, path):
     if method != "GET":
         return
-    for headers in ({}, (await service.make_admin()).bearer):
+    admin = await service.make_admin()
+    for headers in (dict[str, str](), admin.bearer):
         get = await service.client.get(path, headers=headers)
         head = await service.client.head(path, headers=headers)
         assert head.status_code == get.status_code

@@ -28,7 +28,7 @@ SEED = 20260304
 
 # What a schema cannot say: refused by a rule, each with its own code, though of the right shape.
 RULES = {
-
+    "email_invalid",
     "full_name_invalid",
     "password_context_word",
     "password_too_long",
@@ -81,7 +81,7 @@ def valid_requests_are_refused_by_rules_only(_ctx, response, case):
 def every_answer_has_the_headers_of_the_contract(_ctx, response, _case):
     if response.status_code == 400 and "x-request-id" not in response.headers:
         return  # what is no HTTP is refused before it reaches us
-    assert response.headers["x-content-type-options"] == ["x"]
+    assert response.headers["x-content-type-options"] == ["nosniff"]
     assert response.headers["cache-control"][0] in ("no-store", "public, max-age=30", "public, max-age=300")
     assert ("www-authenticate" in response.headers) == (response.status_code == 401)
 
@@ -102,14 +102,16 @@ def give_tokens(schema, sign_up, admin):
 
         def set(self, case, token, context):
             takes_either = {} in context.operation.definition.raw.get("security", ())
-            if not (takes_either and case.body is not NOT_SET):  # one credential: in the header or in the body
+            if not (
+                takes_either and case.body is not NOT_SET
+            ):  # one credential: in the header or in the body
                 case.headers = {**(case.headers or {}), "Authorization": f"Bearer {token}"}
 
 
 CONFIGURATION = {
     "seed": SEED,
     "continue-on-failure": True,
-    "generation": {"max-examples": max(1, CASES // VARYING), "database": "none"},
+    "generation": {"max-examples": max(1, CASES // (VARYING + 1)), "database": "none"},
     "checks": {
         "positive_data_acceptance": {"expected-statuses": ["2xx", "401", "403", "404", "409", "422"]},
         "negative_data_rejection": {
@@ -133,7 +135,7 @@ async def test_schemathesis_finds_nothing(cluster):
             await make_admin(urls, admin["user"]["id"])
             cases, statuses, failures = await asyncio.to_thread(explore, server.base_url, sign_up, admin)
         assert "Traceback" not in server.logs()
-    print(cases, sorted(statuses.items())); print(Counter(f.split(": ")[1] for f in failures)); assert not failures
+    assert not failures, "\n\n".join(failures[:20])
     assert cases >= CASES
     assert not [status for status in statuses if status >= 500]
     # It was not all refusals.
@@ -154,7 +156,8 @@ def explore(url, sign_up, admin):
         f"{url}/openapi.json", config=schemathesis.Config.from_dict(CONFIGURATION)
     )
     give_tokens(schema, sign_up, admin)
-    cases, statuses, failures = 0, Counter(), []
+    cases, failures = 0, []
+    statuses: Counter[int] = Counter()
     for event in from_schema(schema).execute():
         if isinstance(event, events.NonFatalError | events.FatalError):
             failures.append(str(event.info if isinstance(event, events.NonFatalError) else event.exception))

@@ -11,6 +11,7 @@ import pytest
 
 from keystead.api.rest import generate
 from keystead.api.rest.catalogue import ROUTES
+from keystead.api.rest.routes import Route
 from keystead.jwt.keys import generate_key
 from keystead.jwt.types import Algorithm, KeySpec
 from keystead.kernel.caller import Access, Permission
@@ -196,7 +197,7 @@ async def test_the_tokens_below_fail_for_what_is_changed_in_them_and_for_nothing
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == 200
 
 
-def expected(route, caller, sample):
+def expected(route: Route, caller: str, sample: Sample) -> int:
     """The status that the declared requirement dictates."""
     match route.requires:
         case Access.PUBLIC:

@@ -21,6 +21,7 @@ from keystead.kernel.db import DatabaseUnavailable
 from keystead.kernel.errors import Refusal
 from keystead.kernel.redis import RedisUnavailable
 from keystead.kernel.telemetry import HTTP_REQUESTS
+from keystead.serving.drain import Drain
 from tests.contract.answers import check_problem
 from tests.contract.service import asgi_scope, login, send, serving
 from tests.support.people import PASSWORD, new_email, refresh, register
@@ -37,7 +38,8 @@ def refusals():
     for module in pkgutil.walk_packages(keystead.__path__, "keystead."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    found, ahead = set(), [Refusal]
+    found: set[type[Refusal]] = set()
+    ahead = [Refusal]
     while ahead:
         below = ahead.pop().__subclasses__()
         ahead.extend(below)
@@ -191,6 +193,10 @@ async def test_a_client_that_leaves_gets_no_answer_and_counts_as_no_failure_of_o
     assert HTTP_REQUESTS.labels("POST", LOGIN, 500)._value.get() == before[500]
 
 
+async def nothing():
+    raise AssertionError("there is no body to ask for")
+
+
 class Broken(Exception):
     """Holds what no client may see."""
 
@@ -206,13 +212,13 @@ async def cannot_be_encoded(_call):
 @pytest.mark.parametrize("handler", [breaks, cannot_be_encoded])
 async def test_asvs_v5_16_5_1_a_failure_of_ours_is_a_500_that_tells_nothing(service, handler):
     route = Route(method="GET", path="/x", handler=handler, summary="", answers=(), requires=Access.PUBLIC)
-    app = PathApp("/x", {"GET": route}, Environment(service.core, service.settings, drain=None))
+    app = PathApp("/x", {"GET": route}, Environment(service.core, service.settings, Drain(0)))
     sent = []
 
     async def keep(message):
         sent.append(message)
 
-    await app(asgi_scope("GET", "/x", [(b"host", b"localhost")]), None, keep)
+    await app(asgi_scope("GET", "/x", [(b"host", b"localhost")]), nothing, keep)
     assert sent[0]["status"] == 500
     problem = json.loads(sent[1]["body"])
     assert problem == problem_of(InternalError(), problem["request_id"])

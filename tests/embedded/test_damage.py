@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keystead.embedded.errors import EmbeddedError
+from keystead.embedded.errors import EmbeddedError, is_full
 from keystead.embedded.folder import DataFolder
 from keystead.embedded.programs import PostgresPrograms, ValkeyProgram
 from tests.embedded.conftest import IS_ROOT, query, running
@@ -182,6 +182,7 @@ def test_a_full_disk_leaves_no_half_a_secret(small_disk):
         fill(small_disk)
         with pytest.raises(EmbeddedError, match="full: free some space"):
             folder.root_secret(database=None)
+        assert is_full(data, "what a server says when its log has no room either")
     assert {each.name for each in data.iterdir()} == {"keystead.lock"}
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keystead.embedded.process import Log
+from keystead.embedded.account import Account
+from keystead.embedded.lock import Lock
+from keystead.embedded.process import Log, run
 from tests.embedded.processes import is_alive, wait_until
 
 LAUNCHER = """
@@ -63,3 +65,13 @@ def test_a_log_that_grew_large_makes_room_and_keeps_the_old_one(tmp_path):
     os.close(descriptor)
     assert log.since_start() == "new\n"
     assert (tmp_path / "server.old.log").read_bytes().startswith(b"old\n")
+
+
+def test_a_child_sees_no_secret_of_ours(folder, monkeypatch):
+    monkeypatch.setenv("APP_AUTH__JWT_SECRET", "a-canary")
+    lock = Lock.take(folder / "lock")
+    assert lock is not None
+    said = run(["/usr/bin/env"], account=Account.for_servers(), folder=folder, lock=lock)
+    lock.release()
+    assert "LC_ALL=" in said
+    assert "a-canary" not in said

@@ -18,7 +18,7 @@ _MOST_REPLAYS = 20
 async def kill_under_load(
     site: Site, *, kills: int, operations: int, clients: int, seed: int
 ) -> Counter[str]:
-    """Kills one worker or all of them, `kills` times, while clients register and refresh, `operations` times at least."""
+    """Kills one worker or all of them, `kills` times, while clients register and refresh `operations` times or more."""
     ledger = await open_ledger(site)
     figures = ledger.figures
     async with asyncio.TaskGroup() as both:

@@ -10,8 +10,9 @@ from tests.proofs.gate import SETTLED, Gate, Way, open_to_all
 from tests.proofs.site import Site
 from tests.proofs.steadfast import keep_busy, open_ledger, require_nothing_lost
 
-# How PostgreSQL names what it has just done: a refresh is one statement, a registration ends with COMMIT.
-_COMMITTED = (b"SELECT 1\x00", b"COMMIT\x00")
+# How the answers to what has just been committed end: a refresh is one statement of which one row is asked for
+# (PortalSuspended), a registration is a transaction (CommandComplete).
+_COMMITTED = (b"s\x00\x00\x00\x04" + SETTLED, b"COMMIT\x00" + SETTLED)
 _LOST_SHARE = 0.2
 
 TERMINATE_ONE = """

@@ -25,12 +25,10 @@ def site(cluster, loop):
 
 
 def test_no_history_of_two_tabs_and_a_thief_breaks_a_rule_of_the_rotation(site, loop):
-    figures = explore(Model, site, loop, histories=30, steps=30, seed=1)
-    assert figures["answers 200"] > 100
-    print(figures)
+    figures = explore(Model, site, loop, histories=20, steps=25, seed=1)
+    assert figures["answers 200"] > 50
 
 
 def test_no_history_in_which_workers_die_breaks_one_either(site, loop):
-    figures = explore(MortalModel, site, loop, histories=3, steps=12, seed=2)
-    assert figures["kills"] > 2
-    print(figures)
+    figures = explore(MortalModel, site, loop, histories=3, steps=10, seed=2)
+    assert figures["kills"] > 0

@@ -18,7 +18,7 @@ async def site(cluster):
 
 @pytest.mark.parametrize("width", [2, 8, 50, 200])
 async def test_cve_class_20_of_racing_posts_to_two_workers_one_advances_the_chain(site, width):
-    await race(site, width=width, rounds=5, seed=width)
+    await race(site, width=width, rounds=10, seed=width)
 
 
 async def test_lost_answers_cost_no_session_and_raise_no_alarm(site):

@@ -26,6 +26,9 @@ class Case:
     age: timedelta
     after_next_refresh: bool
 
+    def __str__(self) -> str:
+        return f"{self.age.total_seconds():.0f} s, {'after' if self.after_next_refresh else 'before'} the next refresh"
+
 
 CASES = [
     Case(age, after)

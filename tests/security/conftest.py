@@ -22,7 +22,11 @@ async def person(service):
 def hashes(service, monkeypatch):
     """A list that grows by one with each piece of work that reaches the password hasher's threads."""
     hasher = service.core.auth.login.hasher
-    work = []
-    run = hasher._run
-    monkeypatch.setattr(hasher, "_run", lambda task: work.append(task) or run(task))
-    return work
+    run, tasks = hasher._run, []
+
+    def noted(task):
+        tasks.append(task)
+        return run(task)
+
+    monkeypatch.setattr(hasher, "_run", noted)
+    return tasks

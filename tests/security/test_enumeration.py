@@ -51,8 +51,7 @@ async def states(service):
         "known, wrong password": (active.email, WRONG),
         "known, empty-looking password": (active.email, " "),
         "known, password of 1024 bytes": (active.email, "x" * 1024),
-        "known, password of 8192 bytes": (active.email, "x" * 8192),
-        "unknown, password of 8192 bytes": (new_email(), "x" * 8192),
+        "unknown, password of 1024 bytes": (new_email(), "x" * 1024),
         "known in capitals, wrong password": (active.email.upper(), WRONG),
         "without a session, wrong password": (ended.email, WRONG),
         "disabled, right password": (disabled.email, PASSWORD),
@@ -83,28 +82,31 @@ async def test_cve_class_45_a_pending_account_is_told_to_prove_its_address_only_
     assert (told.status_code, told.json()["code"]) == (403, "email_unverified")
 
 
-async def test_cve_class_44_and_35_unknown_wrong_and_too_long_passwords_are_one_hash_each(
-    service, person, hashes
-):
+async def test_cve_class_44_the_hash_that_stands_in_for_none_costs_what_a_fresh_one_costs(service):
     hasher = service.core.auth.login.hasher
-    assert hasher.is_outdated(hasher.decoy) is False  # the decoy costs what a fresh hash costs
-    for email in (person.email, new_email()):
-        for password in (WRONG, "", "x" * 1025, "x" * 8193):
-            hashes.clear()
-            answer = await login(service.client, email, password)
-            # What no password can be is refused before the address is looked at.
-            assert (answer.status_code, len(hashes)) == ((422, 0) if len(password) in (0, 8193) else (401, 1))
+    assert not hasher.is_outdated(hasher.decoy)
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025, "\U0001f511" * 257, "x" * 8193])
+async def test_cve_class_35_and_36_what_no_password_can_be_is_refused_alike_and_before_any_work(
+    service, person, hashes, password
+):
+    answers = [bare(await login(service.client, email, password)) for email in (person.email, new_email())]
+    assert answers[0] == answers[1]
+    assert (answers[0][0], hashes) == (422, [])
 
 
 async def test_cve_class_45_registering_a_known_address_looks_like_registering_a_new_one(proven, monkeypatch):
     known, pending, disabled = new_email(), new_email(), new_email()
     for email in (known, disabled):
         await attempt(proven, email)
-        user_id = await proven.core.accounts.verify_user(email=email)
+    await proven.core.accounts.verify_user(email=known)
+    user_id = await proven.core.accounts.verify_user(email=disabled)
     await proven.sql("UPDATE users SET status = 'disabled' WHERE id = $1", user_id)
     await attempt(proven, pending)
 
-    hasher, work = proven.core.auth.register.hasher, Counter()
+    hasher = proven.core.auth.register.hasher
+    work: Counter[str] = Counter()
     run = hasher._run
     answers = {}
     for state, email in {
@@ -200,13 +202,18 @@ async def test_cve_class_37_a_look_alike_reaches_nobody_elses_account(service, v
 # Attempts at one address
 
 
+def attempts_of(refusal):
+    """The ids that an operator may choose from, newest first."""
+    return [item["id"] for item in refusal.detail["attempts"]]
+
+
 async def test_cve_class_66_of_several_attempts_the_operator_names_one_and_its_password_wins(proven):
     email = new_email()
     for password in (OTHER, PASSWORD, WRONG):
         assert (await attempt(proven, email, password)).status_code == 202
     with pytest.raises(SeveralAttempts) as refused:
         await proven.core.accounts.verify_user(email=email)
-    newest, middle, oldest = [item["id"] for item in refused.value.detail["attempts"]]
+    newest, middle, oldest = attempts_of(refused.value)
     assert len({newest, middle, oldest}) == 3
 
     rows = await proven.sql(
@@ -259,7 +266,7 @@ async def test_of_two_verifications_at_once_one_wins_and_the_address_has_one_acc
             await proven.core.accounts.verify_user(email=email)
         rows = await proven.sql(
             "SELECT id FROM users WHERE id = ANY($1::text[]::uuid[])",
-            [item["id"] for item in refused.value.detail["attempts"]],
+            attempts_of(refused.value),
         )
         outcomes = await asyncio.gather(
             *(proven.core.accounts.verify_user(email=email, attempt=row["id"]) for row in rows),

@@ -17,6 +17,7 @@ if sys.argv[1] == "dies":
 from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("standin_requests", "Requests.")
+BORN = Counter("standin_born", "Workers that became ready.")
 ALIVE = Gauge("standin_alive", "One for each worker that lives.", multiprocess_mode="livesum")
 
 
@@ -51,7 +52,9 @@ def main(manner: str) -> None:
             threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once: a worker is asked by SIGTERM alone
     ALIVE.set(1)
+    BORN.inc()
     ready = int(os.environ["KEYSTEAD_READY_FD"])
     os.write(ready, b"\n")
     os.close(ready)

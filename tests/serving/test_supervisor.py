@@ -51,7 +51,8 @@ def test_a_killed_worker_is_replaced_and_counts_no_longer(start):
         serving.hear(f"worker.died pid={killed} outcome=killed by SIGKILL")
         wait_until(lambda: len(workers(serving.process.pid)) == 2)
         assert killed not in workers(serving.process.pid)
-        wait_until(lambda: "standin_alive 2.0" in serving.figures())
+        wait_until(lambda: "standin_born_total 3.0" in serving.figures())
+        assert "standin_alive 2.0" in serving.figures()
         assert serving.stop() == 0
 
 

@@ -8,10 +8,8 @@ from keystead.kernel.db import Database
 from keystead.kernel.ids import UserId
 from keystead.roles import store as roles
 from keystead.roles.types import ADMIN, USER
-from keystead.users.add_user import AddUser, NewUser
-from keystead.users.email import parse_email
+from keystead.users.add_user import AddUser, NewUser, check_new_user
 from keystead.users.passwords import Hasher, PasswordRules
-from keystead.users.profile import check_name
 from keystead.users.types import UserStatus
 
 
@@ -25,9 +23,7 @@ class CreateUser:
     add_user: AddUser
 
     async def __call__(self, *, email: str, password: str, full_name: str | None, is_admin: bool) -> UserId:
-        address = parse_email(email)
-        check_name(full_name)
-        self.rules.check(password, email=address, full_name=full_name)
+        address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
         hashed = await self.hasher.hash(password)
         new = NewUser(address, full_name, hashed, status=UserStatus.ACTIVE, is_verified=True)
         async with self.db.begin() as tx:

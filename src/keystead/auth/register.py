@@ -14,10 +14,9 @@ from keystead.kernel.telemetry import AUTH_ATTEMPTS
 from keystead.roles import store as roles
 from keystead.roles.types import USER
 from keystead.users import store
-from keystead.users.add_user import AddUser, NewUser
-from keystead.users.email import parse_email
+from keystead.users.add_user import AddUser, NewUser, check_new_user
 from keystead.users.passwords import Hasher, PasswordRules
-from keystead.users.profile import ShowProfile, check_name
+from keystead.users.profile import ShowProfile
 from keystead.users.types import EmailTaken, StoredUser, User, UserStatus
 
 
@@ -53,9 +52,7 @@ class Register:
     async def __call__(
         self, *, email: str, password: str, full_name: str | None
     ) -> Registered | VerificationRequired:
-        address = parse_email(email)
-        check_name(full_name)
-        self.rules.check(password, email=address, full_name=full_name)
+        address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
         hashed = await self.hasher.hash(password)
         new = NewUser(address, full_name, hashed, status=status, is_verified=False)

@@ -99,11 +99,9 @@ class PostgresServer(Server):
         return [self._programs.folder / "postgres", "-D", self.folder, *parameters]
 
     def _is_ready(self) -> bool:
-        """PostgreSQL keeps its state in the pid file; it may still be another's, of a killed one."""
+        """PostgreSQL keeps its state in the pid file, and `_tidy` has left none of an earlier server."""
         lines = self._pid_file_lines()
-        return (
-            len(lines) > _STATUS_LINE and lines[0] == str(self.pid) and lines[_STATUS_LINE].strip() == "ready"
-        )
+        return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
     def _last_words(self, said: str) -> str:
         fatal = [line for line in said.splitlines() if "FATAL:" in line or "PANIC:" in line]

@@ -1,5 +1,7 @@
 """Refusals: every rule's "no", with a stable code and no knowledge of HTTP."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -40,6 +42,27 @@ class InvalidInput(Refusal):
 
     def __init__(self, *errors: "FieldError") -> None:
         super().__init__(errors=[error.as_dict() for error in errors])
+        self.errors = errors
+
+
+class Complaints:
+    """Gathers what several checks refuse, so that every bad field is named at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[FieldError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """An InvalidInput that leaves the block is kept for later."""
+        try:
+            yield
+        except InvalidInput as refusal:
+            self._errors.extend(refusal.errors)
+
+    def raise_any(self) -> None:
+        """Raises InvalidInput with everything that was noted."""
+        if self._errors:
+            raise InvalidInput(*self._errors)
 
 
 class FieldError:

@@ -29,9 +29,8 @@ def listen(host: str, port: int, *, setting: str, patience: float = 0) -> socket
                 raise CannotStart(_explain(error, host, port, setting)) from error
             sleep(_TRY_AGAIN_AFTER)
         else:
-            listener.settimeout(
-                0
-            )  # workers share it: who loses the race for a connection must not wait for the next
+            # Workers share it: who loses the race for a connection must not wait for the next one.
+            listener.settimeout(0)
             return listener
 
 

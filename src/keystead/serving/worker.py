@@ -19,6 +19,7 @@ from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Unavailable
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.drain import Drain, refuse_new_connections
+from keystead.serving.http import BoundedHttp
 from keystead.settings import Settings, load
 
 log = structlog.get_logger("worker")
@@ -74,7 +75,7 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's types are those of another ASGI typing package
         loop="none",
-        http="httptools",
+        http=_protocol(settings),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -86,6 +87,13 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.server.request_timeout_secs) + 1,
     )
+
+
+def _protocol(settings: Settings) -> type[BoundedHttp]:
+    class Http(BoundedHttp):
+        head_seconds = settings.server.request_timeout_secs
+
+    return Http
 
 
 async def _stop_when_drained(drain: Drain, listener: socket.socket, server: uvicorn.Server) -> None:

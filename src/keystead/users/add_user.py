@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from keystead.kernel.db import Tx
+from keystead.kernel.errors import Complaints
 from keystead.kernel.ids import UserId, new_uuid
 from keystead.users import store
-from keystead.users.email import EmailAddress
-from keystead.users.profile import seal_name
+from keystead.users.email import EmailAddress, parse_email
+from keystead.users.passwords import PasswordRules
+from keystead.users.profile import check_name, seal_name
 from keystead.users.types import EmailTaken, UserStatus
 from keystead.vault import Vault
 
@@ -20,6 +22,19 @@ class NewUser:
     password_hash: str
     status: UserStatus
     is_verified: bool
+
+
+def check_new_user(rules: PasswordRules, *, email: str, password: str, full_name: str | None) -> EmailAddress:
+    """The address, when everything can be accepted. Raises InvalidInput with every bad field."""
+    complaints, address = Complaints(), None
+    with complaints.noted():
+        address = parse_email(email)
+    with complaints.noted():
+        check_name(full_name)
+    with complaints.noted():
+        rules.check(password, email=address, full_name=full_name)
+    complaints.raise_any()
+    return parse_email(email)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class PasswordRules:
     min_length: int
     context_words: tuple[str, ...]
 
-    def check(self, password: str, *, email: EmailAddress, full_name: str | None) -> None:
+    def check(self, password: str, *, email: EmailAddress | None, full_name: str | None) -> None:
         """Raises InvalidInput. Length counts characters of the normal form; context words count for nothing."""
         require_hashable(password)
         normal = unicodedata.normalize("NFC", password)
@@ -52,8 +52,9 @@ class PasswordRules:
                 f"use at least {self.min_length} characters beside them.",
             )
 
-    def _context(self, email: EmailAddress, full_name: str | None) -> list[str]:
-        texts = (*self.context_words, email.local, email.domain, full_name or "")
+    def _context(self, email: EmailAddress | None, full_name: str | None) -> list[str]:
+        address = (email.local, email.domain) if email else ()
+        texts = (*self.context_words, *address, full_name or "")
         words = {word.casefold() for text in texts for word in (text, *_WORD.findall(text))}
         return sorted(
             (word for word in words if len(word) >= _MIN_CONTEXT_WORD),

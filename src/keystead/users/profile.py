@@ -8,7 +8,7 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access, Caller, NotSignedIn
 from keystead.kernel.db import Database
-from keystead.kernel.errors import FieldError, InvalidInput
+from keystead.kernel.errors import Complaints, FieldError, InvalidInput
 from keystead.users import store
 from keystead.users.types import StoredUser, User, UserStatus
 from keystead.vault import DataKey, Vault
@@ -52,14 +52,18 @@ class ChangeProfile:
     requires: ClassVar = Access.SIGNED_IN
 
     async def __call__(self, caller: Caller, change: ProfileChange) -> User:
-        check_name(change.full_name)
         async with self.db.begin() as tx:
             stored = await store.load_for_update(tx, caller.user_id)
             if stored is None:  # disabled or gone since the caller was identified
                 raise NotSignedIn
             data_key = self.vault.open_data_key(stored.id, stored.data_key_wrapped)
             user = _changed(open_user(data_key, stored), change)
-            _check_preferences(user.preferences)
+            complaints = Complaints()
+            with complaints.noted():
+                check_name(change.full_name)
+            with complaints.noted():
+                _check_preferences(user.preferences)
+            complaints.raise_any()
             updated_at = await store.replace_profile(
                 tx,
                 user.id,

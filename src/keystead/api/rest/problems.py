@@ -52,6 +52,16 @@ class RequestTimeout(Refusal):
     message = "The request took too long."
 
 
+class HeadTimeout(RequestTimeout):
+    code = "head_timeout"
+    message = "The request's headers took too long to come."
+
+
+class HeadTooLarge(Refusal):
+    code = "head_too_large"
+    message = "The request's headers are larger than any that makes sense here."
+
+
 class PayloadTooLarge(Refusal):
     code = "payload_too_large"
     message = "The body is larger than this route takes."
@@ -83,6 +93,8 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     UserNotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    HeadTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     EmailTaken: HTTPStatus.CONFLICT,
     SeveralAttempts: HTTPStatus.CONFLICT,
     PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -1,0 +1,102 @@
+"""The HTTP connection: uvicorn's, with a bound on what comes before a body and on how long that may take."""
+
+import asyncio
+from http import HTTPStatus
+from typing import ClassVar
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from keystead.api.rest.problems import MEDIA_TYPE, HeadTimeout, HeadTooLarge, MalformedRequest, problem_of
+from keystead.kernel.errors import Refusal
+from keystead.kernel.ids import new_uuid
+
+MAX_HEAD_BYTES = 32768
+_LINGER_SECONDS = 1.0
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Refuses a request whose head is too long, too slow, or no HTTP, with a problem, and closes the connection."""
+
+    head_seconds: ClassVar[float] = 30.0
+
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _is_in_head = True
+    _is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.head_seconds, self._expire)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        super().data_received(data)
+        if self._is_in_head and not self.transport.is_closing():
+            self._note_unfinished_head(len(data))
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._cancel_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_head = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by the parser for what is no HTTP; its words are for developers of parsers."""
+        del msg
+        self._refuse(MalformedRequest())
+
+    def _note_unfinished_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge(max_bytes=MAX_HEAD_BYTES))
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.head_seconds, self._expire)
+
+    def _expire(self) -> None:
+        if self._head_bytes:
+            self._refuse(HeadTimeout())
+        else:  # nothing was asked, so there is nothing to answer
+            self.transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
+        self._cancel_timer()
+        self.transport.write(_answer(refusal))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # A connection that is closed while its peer still sends is reset, and the peer may never see the answer.
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _answer(refusal: Refusal) -> bytes:
+    problem = problem_of(refusal, new_uuid().hex)
+    body = msgspec.json.encode(problem)
+    return b"".join(
+        (
+            STATUS_LINE[HTTPStatus(problem["status"])],
+            b"content-type: ",
+            MEDIA_TYPE.encode(),
+            b"\r\ncache-control: no-store\r\nconnection: close\r\nx-content-type-options: nosniff\r\n",
+            b"content-length: ",
+            str(len(body)).encode(),
+            b"\r\n\r\n",
+            body,
+        )
+    )
