@@ -47,7 +47,7 @@ async def lose_commits(site: Site, gate: Gate, *, lost: int, clients: int, seed:
     thinning = gate.guard = Thinning(random.Random(seed))
     await keep_busy(site, ledger, clients=clients, seed=seed, is_over=lambda: thinning.cut >= lost)
     gate.guard = open_to_all
-    assert not ledger.figures["lost"], "no worker died"
+    assert not ledger.figures["answers lost"], "no worker died"
     await require_nothing_lost(site, ledger)
     return Counter(trials=thinning.cut) + ledger.figures
 
@@ -60,7 +60,7 @@ async def terminate_backends(
     async with asyncio.TaskGroup() as both:
         terminating = both.create_task(_terminate(site, superuser_url, terminated, random.Random(seed)))
         both.create_task(keep_busy(site, ledger, clients=clients, seed=seed, is_over=terminating.done))
-    assert not ledger.figures["lost"], "no worker died"
+    assert not ledger.figures["answers lost"], "no worker died"
     await require_nothing_lost(site, ledger)
     return Counter(trials=terminated) + ledger.figures
 

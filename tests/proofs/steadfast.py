@@ -96,11 +96,11 @@ class Steadfast:
             try:
                 answer = await attempt(wire)
             except Lost:
-                self.ledger.figures["lost"] += 1
+                self.ledger.figures["answers lost"] += 1
             else:
                 if answer.status_code != 503:
                     return answer, tries
-                self.ledger.figures["unavailable"] += 1
+                self.ledger.figures["answers 503"] += 1
             await asyncio.sleep(_PAUSE)
         raise AssertionError("the service did not come back")
 

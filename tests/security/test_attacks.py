@@ -37,8 +37,11 @@ async def test_cve_class_36_and_55_a_huge_value_in_any_field_is_refused_without_
 ):
     body = good(route, person)
     bearer = person.bearer if route.needs_identity else {}
+    values: list[object] = ["x" * size]
+    if size < MIB:
+        values += [["x"] * (size // 4), {f"k{n}": 1 for n in range(size // 10)}]
     for name in body:
-        for value in ("x" * size, ["x"] * (size // 4), {f"k{n}": 1 for n in range(size // 10)}):
+        for value in values:
             content = json.dumps(body | {name: value})
             answer = await send(service, content, path=route.path, method=route.method, **bearer)
             assert answer.status_code in (413, 422), answer.text[:200]

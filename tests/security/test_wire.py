@@ -269,6 +269,15 @@ async def test_requests_in_one_packet_are_answered_in_order(worker):
         assert [(await connection.read()).status for _ in range(4)] == [200, 404, 401, 200]
 
 
+async def test_garbage_after_a_request_closes_the_connection_and_breaks_nothing(cluster):
+    """Whether the request before it was answered or not, its answer is not written into a closed connection."""
+    async with cluster.clone() as urls, serving(urls) as server:
+        for _ in range(5):
+            answer, is_closed = await only_answer(server.workers[0], get() + b"\0garbage\r\n\r\n")
+            assert (answer.status in (200, 400), is_closed) == (True, True)
+        assert "Exception in ASGI application" not in server.logs()
+
+
 async def test_a_204_has_no_length_and_the_connection_goes_on(worker):
     async with connect(worker) as connection:
         body = json.dumps({"email": "wire@example.com", "password": "correct horse battery staple"}).encode()

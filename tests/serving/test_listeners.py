@@ -36,8 +36,7 @@ def test_with_patience_a_port_that_becomes_free_is_taken():
     giving_way.join()
 
 
-def test_an_unknown_host_is_named_with_the_setting():
-    with pytest.raises(
-        CannotStart, match=r"Cannot listen on no\.such\.host\.invalid, port 1: .* with PORT\."
-    ):
-        listen("no.such.host.invalid", 1, setting="PORT")
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_a_host_that_is_none_of_ours_is_named_with_the_setting(host):
+    with pytest.raises(CannotStart, match=rf"Cannot listen on {host}, port 3000: .* with APP_SERVER__PORT\."):
+        listen(host, 3000, setting="APP_SERVER__PORT")

@@ -45,10 +45,9 @@ class DataFolder:
 
     def __init__(self, path: Path, lock: Lock, *, was_left_in_a_hurry: bool) -> None:
         self.path = path
-        self.was_left_in_a_hurry = (
-            was_left_in_a_hurry  # by one who was killed, and whose children may still end
-        )
         self._lock = lock
+        # By one who was killed, and whose children may be ending still.
+        self.was_left_in_a_hurry = was_left_in_a_hurry
 
     @classmethod
     @contextmanager

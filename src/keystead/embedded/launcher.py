@@ -81,12 +81,12 @@ class Embedded:
             server.stop()
 
     def _place_servers(self, postgres: PostgresPrograms | None, valkey: ValkeyProgram | None) -> None:
-        place = find_place(self._folder.path, Account.for_servers())
         logs = self._folder.path / "logs"
-        with explained(logs):
+        with explained(self._folder.path):
+            place = find_place(self._folder.path, Account.for_servers())
             logs.mkdir(mode=0o700, exist_ok=True)
-        if postgres:
-            options = {"max_connections": str(self._max_connections)}
-            self._postgres = PostgresServer(place, postgres, logs=logs, options=options)
-        if valkey:
-            self._valkey = ValkeyServer(place, valkey, logs=logs)
+            if postgres:
+                options = {"max_connections": str(self._max_connections)}
+                self._postgres = PostgresServer(place, postgres, logs=logs, options=options)
+            if valkey:
+                self._valkey = ValkeyServer(place, valkey, logs=logs)

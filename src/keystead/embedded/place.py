@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keystead.embedded.account import Account
-from keystead.embedded.errors import EmbeddedError, explained
+from keystead.embedded.errors import EmbeddedError
 from keystead.embedded.runtime import name_for
 
 STATE = Path("/var/lib/keystead")
@@ -19,20 +19,18 @@ def find_place(folder: Path, account: Account) -> Path:
     if not account.is_other:
         return folder
     link = folder / _LINK
-    with explained(folder):
-        if link.is_symlink():
-            return _follow(link)
-        if account.can_reach(folder.parent):
-            folder.chmod(_PASSABLE)
-            return folder
-        if (folder / "postgres").exists():
-            raise EmbeddedError(
-                f"{folder} has a database, but the servers, which run as `nobody`, cannot get there: let them pass "
-                f"(chmod o+x on the folders above), or move it to where everybody may pass."
-            )
+    if link.is_symlink():
+        return _follow(link)
+    if account.can_reach(folder.parent):
+        folder.chmod(_PASSABLE)
+        return folder
+    if (folder / "postgres").exists():
+        raise EmbeddedError(
+            f"{folder} has a database, but the servers, which run as `nobody`, cannot get there: let them pass "
+            "(chmod o+x on the folders above), or move it to where everybody may pass."
+        )
     place = STATE / name_for(folder)
-    with explained(place):
-        make_passable(place)
+    make_passable(place)
     link.symlink_to(place)
     return place
 

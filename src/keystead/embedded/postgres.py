@@ -43,7 +43,7 @@ class PostgresServer(Server):
 
     name = "postgres"
     ending = signal.SIGINT  # a fast shutdown: clients are cut off, what was committed is written
-    last_resorts = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
+    ways_to_end = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class Server(ABC):
 
     name: ClassVar[str]
     ending: ClassVar[signal.Signals]
-    last_resorts: ClassVar[tuple[tuple[signal.Signals, float], ...]]
+    ways_to_end: ClassVar[tuple[tuple[signal.Signals, float], ...]]
 
     def __init__(self, home: Path, *, logs: Path, account: Account) -> None:
         self.folder = home / self.name
@@ -91,7 +91,7 @@ class Server(ABC):
     def stop(self) -> None:
         """End it: in order if possible, by force if it must be."""
         if self._process is not None:
-            end(self._process, *self.last_resorts)
+            end(self._process, *self.ways_to_end)
             self._process = None
 
     def _spawn(self, lock: Lock) -> None:

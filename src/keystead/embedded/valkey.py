@@ -19,7 +19,7 @@ class ValkeyServer(Server):
 
     name = "valkey"
     ending = signal.SIGTERM
-    last_resorts = ((signal.SIGTERM, 5.0),)
+    ways_to_end = ((signal.SIGTERM, 5.0),)
 
     def __init__(self, home: Path, program: ValkeyProgram, *, logs: Path | None = None) -> None:
         account = Account.for_servers()

@@ -28,15 +28,14 @@ def banner(situation: Situation) -> str:
     facts = {
         "API": f"{url}  (workers: {situation.workers}, profile: {situation.profile})",
         "Metrics": situation.metrics_url,
-        "PostgreSQL": f"embedded, in {situation.database}"
-        if situation.database
-        else "yours, from APP_DATABASE__URL",
+        "PostgreSQL": "yours, from APP_DATABASE__URL",
         "Valkey": "embedded" if situation.has_embedded_redis else "yours, from APP_REDIS__URL",
-        "Data": f"{situation.data}, private: keep its root_secret with your backups"
-        if situation.data
-        else "",
     }
-    lines = [f"  {name:<11}{fact}" for name, fact in facts.items() if fact]
+    if situation.database:
+        facts["PostgreSQL"] = f"embedded, in {situation.database}"
+    if situation.data:
+        facts["Data"] = f"{situation.data}, private: keep its root_secret with your backups"
+    lines = [f"  {name:<11}{fact}" for name, fact in facts.items()]
     return "\n".join(
         (
             "",

@@ -28,7 +28,6 @@ class Worker:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], listener: int) -> None:
         self.ready_pipe, write_end = os.pipe()
-        os.set_blocking(self.ready_pipe, False)
         try:
             self.process = subprocess.Popen(
                 tethered(command, ending=signal.SIGTERM),
@@ -37,8 +36,12 @@ class Worker:
                 pass_fds=descriptors(listener, write_end),
                 start_new_session=True,  # a Ctrl-C at the terminal is ours to pass on
             )
+        except OSError:
+            os.close(self.ready_pipe)
+            raise
         finally:
             os.close(write_end)
+        os.set_blocking(self.ready_pipe, False)
         self.started_at = monotonic()
         self.is_starting = True
         self.is_ready = False
@@ -93,9 +96,7 @@ class Crew:
             if (code := worker.process.poll()) is not None:
                 self._bury(worker, code)
         while not self._is_stopping and len(self._workers) < self._size and monotonic() >= self._next_start:
-            worker = Worker(self._command, self._environment, self._listener)
-            self._selector.register(worker.ready_pipe, selectors.EVENT_READ)
-            self._workers.append(worker)
+            self._start_one()
 
     def stop(self) -> None:
         """Ask every worker to end; again, to be quick about it."""
@@ -109,6 +110,16 @@ class Crew:
         for worker in list(self._workers):
             worker.process.kill()
             self._bury(worker, worker.process.wait())
+
+    def _start_one(self) -> None:
+        try:
+            worker = Worker(self._command, self._environment, self._listener)
+        except OSError as error:  # no memory, process or descriptor to be had just now
+            log.error("worker.not_started", reason=str(error))  # noqa: TRY400 - the text is the whole of it
+            self._plan_next(lived=0, was_ready=False)
+            return
+        self._selector.register(worker.ready_pipe, selectors.EVENT_READ)
+        self._workers.append(worker)
 
     def _look(self, worker: Worker) -> None:
         worker.look()
@@ -127,13 +138,13 @@ class Crew:
             log.error(
                 "worker.died", pid=worker.process.pid, outcome=describe_exit(code), was_ready=worker.is_ready
             )
-            self._plan_replacement(worker)
+            self._plan_next(lived=monotonic() - worker.started_at, was_ready=worker.is_ready)
 
-    def _plan_replacement(self, worker: Worker) -> None:
-        """The first at once; then after pauses that grow for as long as they die young."""
-        now = monotonic()
-        self._failed_starts += not worker.is_ready
+    def _plan_next(self, *, lived: float, was_ready: bool) -> None:
+        """The next start: at once after a first death, then after pauses that grow for as long as they die young."""
+        self._failed_starts += not was_ready
         if self._failed_starts >= _GIVE_UP_AFTER and not any(each.is_ready for each in self._workers):
             raise CrewLost
-        self._young_deaths = self._young_deaths + 1 if now - worker.started_at < _STABLE_AFTER else 0
-        self._next_start = now + min(0.1 * (2 ** max(0, self._young_deaths - 1) - 1), _LONGEST_PAUSE)
+        self._young_deaths = self._young_deaths + 1 if lived < _STABLE_AFTER else 0
+        pause = 0.1 * (2 ** max(0, self._young_deaths - 1) - 1)
+        self._next_start = monotonic() + min(pause, _LONGEST_PAUSE)

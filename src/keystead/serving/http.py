@@ -73,11 +73,27 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._is_refused = True
         self._cancel_timer()
+        if self._is_answering():
+            return
         self.transport.write(_answer(refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         # A connection that is closed while its peer still sends is reset, and the peer may never see the answer.
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _is_answering(self) -> bool:
+        """Whether the request before is whole and being answered: that answer is then the last one here.
+
+        One that still waits for its body is told that none will come.
+        """
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        if self.cycle.more_body:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

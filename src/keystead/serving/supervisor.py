@@ -26,7 +26,7 @@ from keystead.settings import Settings
 
 log = structlog.get_logger("supervisor")
 
-WORKER = (sys.executable, "-m", "keystead.serving.worker")
+WORKER = (sys.executable, "-P", "-m", "keystead.serving.worker")  # -P: no code from the current folder
 
 EXIT_STOPPED = 0
 EXIT_LOST = 1

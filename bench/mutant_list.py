@@ -1,0 +1,226 @@
+"""The mutants: mistakes that somebody could make one day, and the tests that must notice."""
+
+from dataclasses import dataclass
+
+REFRESH = "tests/auth/test_refresh.py"
+LOGIN = "tests/auth/test_login.py"
+PROOFS = "tests/proofs/test_refresh_proofs.py"
+VAULT = "tests/vault/test_vault.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """Pairs of exact old and new text in one file below src/keystead. Each old text occurs once."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+
+
+def _refresh(name: str, *changes: tuple[str, str], tests: tuple[str, ...] = (REFRESH,)) -> Mutant:
+    return Mutant(f"refresh: {name}", "auth/refresh.py", changes, tests)
+
+
+_JUDGE = """        row = await self.db.fetch_row(
+            ROTATE,
+            claim.session_id,
+            claim.generation,
+            self.lifetimes.reuse_window,
+            self.lifetimes.idle,
+            current_request_id(),
+        )
+"""
+_JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
+            row = await tx.fetch_row(
+                ROTATE,
+                claim.session_id,
+                claim.generation,
+                self.lifetimes.reuse_window,
+                self.lifetimes.idle,
+                current_request_id(),
+            )
+            if row and row["verdict"] == "reused":
+                raise RefreshRefused
+"""
+
+_GUARD_OF_ADDRESS = """
+       AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')"""
+
+MUTANTS = (
+    _refresh(
+        "the row is not locked",
+        ("           FOR UPDATE OF s\n    ), timed", "    ), timed"),
+        tests=(f"{PROOFS}::test_cve_class_20_of_racing_posts_to_two_workers_one_advances_the_chain",),
+    ),
+    _refresh(
+        "the window is measured by the application's clock",
+        ("from datetime import datetime\n", "from datetime import UTC, datetime\n"),
+        ("SELECT locked.*, keystead_now() AS now", "SELECT locked.*, $6::timestamptz AS now"),
+        (_JUDGE, _JUDGE.replace("_id(),\n        )", "_id(),\n            datetime.now(UTC),\n        )")),
+    ),
+    _refresh(
+        "the revocation is rolled back with the refusal",
+        (_JUDGE, _JUDGE_ROLLED_BACK),
+        tests=(
+            f"{PROOFS}::test_asvs_v5_10_4_5_a_replayed_token_is_found_and_ends_the_whole_session_at_once",
+        ),
+    ),
+    _refresh(
+        "repeats are not limited",
+        (
+            "THEN CASE WHEN reuse_count < {MAX_REPEATS} THEN 'repeated' ELSE 'too_often' END",
+            "THEN 'repeated'",
+        ),
+    ),
+    _refresh("the epoch is ignored", (" AND s.epoch = i.epoch AS is_open", " AS is_open")),
+    _refresh("a disabled user goes on", (" AND u.status = 'active' AND", " AND")),
+    _refresh(
+        "an ended session goes on", ("s.ended_at IS NULL AND u.status", "u.status"), tests=(REFRESH, LOGIN)
+    ),
+    _refresh("idle sessions live on", ("now >= idle_expires_at OR ", "")),
+    _refresh(
+        "a refresh extends the absolute life",
+        ("least(j.now + $4::interval, s.absolute_expires_at)", "j.now + $4::interval"),
+        (" OR now >= absolute_expires_at", ""),
+    ),
+    _refresh("the token before the current one works for ever", (" AND now < rotated_at + $3::interval", "")),
+    _refresh(
+        "reuse does not end the session",
+        ("'repeated', 'reused')\n     RETURNING", "'repeated')\n     RETURNING"),
+    ),
+    _refresh(
+        "reuse is not recorded", ("'repeated', 'reused', 'from_the_future')\n    )", "'repeated')\n    )")
+    ),
+    _refresh(
+        "a retry advances the chain",
+        (
+            "SET generation = CASE j.verdict WHEN 'rotated' THEN",
+            "SET generation = CASE WHEN j.verdict <> 'reused' THEN",
+        ),
+    ),
+    _refresh("a token from the future is taken", ("ELSE 'from_the_future'\n", "ELSE 'rotated'\n")),
+    Mutant(
+        "identify: the epoch is ignored",
+        "auth/identify.py",
+        (("JOIN installation i ON i.epoch = s.epoch", "CROSS JOIN installation i"),),
+        (f"{REFRESH}::test_another_epoch_ends_every_token_of_before",),
+    ),
+    Mutant(
+        "identify: an ended session is not noticed",
+        "auth/identify.py",
+        ((" AND s.ended_at IS NULL", ""),),
+        (LOGIN, REFRESH),
+    ),
+    Mutant(
+        "start_session: the password may have changed meanwhile",
+        "auth/start_session.py",
+        ((" AND u.password_version = $3", " AND $3::integer IS NOT NULL"),),
+        (LOGIN,),
+    ),
+    Mutant(
+        "login: an unknown address costs no hash",
+        "auth/login.py",
+        (
+            (
+                "is_right = await self.hasher.verify(stored, password)",
+                "is_right = credential is not None and await self.hasher.verify(stored, password)",
+            ),
+        ),
+        (LOGIN, "tests/security/test_enumeration.py"),
+    ),
+    Mutant(
+        "logout: the session does not end",
+        "auth/logout.py",
+        (("ended = await store.end(tx, session_id, EndReason.LOGOUT)", "ended = None"),),
+        (LOGIN,),
+    ),
+    Mutant(
+        "refresh token: only the beginning of the MAC is compared",
+        "sessions/refresh_token.py",
+        (
+            (
+                'hmac.compare_digest(hmac.digest(key, body, "sha256"), mac)',
+                'hmac.compare_digest(hmac.digest(key, body, "sha256")[:8], mac[:8])',
+            ),
+        ),
+        ("tests/sessions/test_refresh_token.py",),
+    ),
+    Mutant(
+        "access token: any issuer",
+        "jwt/claims.py",
+        (('members.get("iss") != issuer', '"iss" not in members'),),
+        ("tests/jwt",),
+    ),
+    Mutant(
+        "access token: any audience",
+        "jwt/claims.py",
+        ((" or audience not in audiences", ""),),
+        ("tests/jwt",),
+    ),
+    Mutant(
+        "access token: never too old",
+        "jwt/claims.py",
+        (("if seconds >= self.closes:", "if seconds < 0:"),),
+        ("tests/jwt",),
+    ),
+    Mutant(
+        "access token: one that is remembered never expires",
+        "jwt/verifier.py",
+        (("        else:\n            known.window.require(now)\n", "        else:\n"),),
+        ("tests/jwt/test_verifier.py",),
+    ),
+    Mutant("access token: any type", "jwt/jws.py", (("if header.typ != typ:", "if False:"),), ("tests/jwt",)),
+    Mutant(
+        "access token: its header picks the algorithm",
+        "jwt/jws.py",
+        (
+            ("import binascii\n", "import binascii\nimport dataclasses\n"),
+            (
+                "    if header.alg != key.algorithm.value:\n        raise TokenRejected(Reason.ALGORITHM)\n",
+                "    key = dataclasses.replace(key, algorithm=Algorithm(header.alg))\n",
+            ),
+        ),
+        ("tests/jwt",),
+    ),
+    Mutant(
+        "vault: a sealed value opens in another place",
+        "vault/datakey.py",
+        (
+            (
+                'return b"\\0".join((table.encode(), column.encode(), self.owner_id.bytes, _FORMAT))',
+                'return b""',
+            ),
+        ),
+        (VAULT,),
+    ),
+    Mutant(
+        "vault: a wrapped key opens for another purpose",
+        "vault/vault.py",
+        (
+            ("plaintext, prefix + context)", "plaintext, prefix)"),
+            ("body, prefix + context)", "body, prefix)"),
+        ),
+        (VAULT,),
+    ),
+    Mutant(
+        "REST: the permission is not checked",
+        "api/rest/server.py",
+        (("call.identified.caller.require(route.requires)", "pass"),),
+        ("tests/contract/test_permissions.py",),
+    ),
+    Mutant(
+        "users: an attempt is verified although the address is taken",
+        "users/store.py",
+        ((_GUARD_OF_ADDRESS, ""),),
+        (LOGIN, "tests/security/test_enumeration.py"),
+    ),
+    Mutant(
+        "database: a connection that the server is ending is taken for our mistake",
+        "kernel/db.py",
+        (("    asyncpg.InternalClientError,  # the server has", "    # the server has"),),
+        (
+            "tests/proofs/test_outages.py::test_connections_that_die_at_any_moment_fork_no_chain_and_cost_no_session",
+        ),
+    ),
+)
