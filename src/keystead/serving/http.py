@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from keystead.api.rest.problems import MEDIA_TYPE, HeadTimeout, HeadTooLarge, MalformedRequest, problem_of
 from keystead.kernel.errors import Refusal
@@ -86,13 +86,14 @@ class BoundedHttp(HttpToolsProtocol):
 
         One that still waits for its body is told that none will come.
         """
-        if self.cycle is None or self.cycle.response_complete:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        if cycle is None or cycle.response_complete:
             return False
-        if self.cycle.more_body:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if cycle.more_body:
+            cycle.disconnected = True
+            cycle.message_event.set()
             return False
-        self.cycle.keep_alive = False
+        cycle.keep_alive = False
         return True
 
     def _cancel_timer(self) -> None:
