@@ -25,7 +25,7 @@ from bench.mutant_list import MUTANTS, Mutant
 ROOT = Path(__file__).parents[1]
 SECONDS = 300.0
 _PYTEST = ("-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly")
-_FAILED_TEST = re.compile(r"^FAILED (\S+)", re.MULTILINE)
+_FAILED_TEST = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

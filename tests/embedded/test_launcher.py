@@ -121,26 +121,24 @@ def test_a_killed_server_is_restarted(data, name):
         assert ping(endpoints.redis_url) == b"+PONG\r\n"
 
 
-def test_a_restart_waits_until_the_last_process_of_the_killed_server_is_gone(data):
+def test_a_restart_waits_until_the_last_process_of_the_killed_server_is_gone(data, folder):
+    os.mkfifo(folder / "gate", 0o644)
     with running(data, Wanted(postgres=True, valkey=False, root_secret=False)) as (embedded, _):
         postgres = embedded._postgres
         assert postgres is not None
-        busy = subprocess.Popen(
-            [
-                postgres._programs.folder / "psql",
-                postgres.superuser_url,
-                "-qc",
-                "COPY (SELECT 1) TO PROGRAM 'sleep 1'",
-            ],
-            stderr=subprocess.DEVNULL,
-        )
-        active = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%'"
-        wait_until(lambda: query(postgres.superuser_url, active))
-        [backend] = query(postgres.superuser_url, active)
-        kill(postgres.pid)
-        wait_until(lambda: Event("postgres", "restarted") in embedded.poll())
-        assert not is_alive(backend["pid"])
-        busy.wait()
+        waiting = f"COPY (SELECT 1) TO PROGRAM 'cat {folder}/gate'"
+        psql: list[str | Path] = [postgres._programs.folder / "psql", postgres.superuser_url, "-qc", waiting]
+        with subprocess.Popen(psql, stderr=subprocess.DEVNULL):
+            active = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%'"
+            wait_until(lambda: query(postgres.superuser_url, active))
+            [backend] = query(postgres.superuser_url, active)
+            kill(postgres.pid)
+            watch(embedded, Event("postgres", "died", "killed by SIGKILL"))
+            assert embedded.poll() == []
+            assert is_alive(backend["pid"])
+            (folder / "gate").write_text("")
+            watch(embedded, Event("postgres", "restarted"))
+            assert not is_alive(backend["pid"])
 
 
 def test_a_killed_launcher_leaves_no_orphan_and_the_next_start_works(data):

@@ -117,7 +117,7 @@ def test_a_second_request_to_stop_is_passed_on_and_who_stays_is_killed_in_the_en
     assert not any(map(is_alive, left))
 
 
-def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_takes_the_same_port(start):
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_takes_the_same_port(start, folder):
     with start(embedded=True) as serving:
         serving.hear_urls()
         left = children(serving.process.pid)
@@ -128,6 +128,8 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_start_takes_the_same_
             second.hear_urls()
             assert second.url == serving.url
             assert second.get("pid")
+            pids = {path.stem.rpartition("_")[2] for path in (folder / ".keystead" / "metrics").iterdir()}
+            assert pids <= set(map(str, workers(second.process.pid)))
             assert not any(map(is_alive, left))
             assert second.stop() == 0
 

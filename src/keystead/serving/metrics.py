@@ -1,5 +1,6 @@
 """The metrics listener: the figures of all workers together, on a port of its own."""
 
+import shutil
 import socket
 import struct
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from time import sleep
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from keystead.kernel.errors import CannotStart
 
 log = structlog.get_logger("supervisor")
 
@@ -46,9 +50,12 @@ class Figures:
 
 
 @contextmanager
-def serving_metrics(listener: socket.socket) -> Iterator[Figures]:
-    """Answer `/metrics` on `listener` while the block runs, from a new folder that nobody else can read."""
-    with tempfile.TemporaryDirectory(prefix="keystead-metrics-", ignore_cleanup_errors=True) as folder:
+def serving_metrics(listener: socket.socket, above: Path | None) -> Iterator[Figures]:
+    """Answer `/metrics` on `listener` while the block runs, from an empty folder that nobody else can read.
+
+    It is in `above`, where a killed run's figures are wiped, or else in the folder for temporary files.
+    """
+    with _empty_folder(above) as folder:
         figures = Figures(folder)
         with _Server(listener, figures) as server:
             thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
@@ -58,6 +65,23 @@ def serving_metrics(listener: socket.socket) -> Iterator[Figures]:
             finally:
                 server.shutdown()
                 thread.join()
+
+
+@contextmanager
+def _empty_folder(above: Path | None) -> Iterator[str]:
+    try:
+        if above is not None:
+            shutil.rmtree(above / "metrics", ignore_errors=True)
+            (above / "metrics").mkdir(mode=0o700)
+        folder = str(above / "metrics") if above else tempfile.mkdtemp(prefix="keystead-metrics-")
+    except OSError as error:
+        raise CannotStart(
+            f"No folder for metrics can be made: {error}. Free some space, or set TMPDIR."
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Server(ThreadingHTTPServer):

@@ -80,7 +80,7 @@ def _serve(
         embedded, settings = _start_embedded(settings, folder, url_of(listener), stack)
     prepare(settings)
     metrics_url = f"{url_of(metrics_listener)}/metrics"
-    figures = stack.enter_context(serving_metrics(metrics_listener))
+    figures = stack.enter_context(serving_metrics(metrics_listener, folder.path if folder else None))
     size = size or settings.server.workers or os.cpu_count() or 1
     selector = stack.enter_context(selectors.DefaultSelector())
     crew = Crew(
