@@ -1,6 +1,7 @@
 """`python -m bench`: the figures of docs/performance.md, measured in one run."""
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def main() -> int:
 
 
 def _measure(console: Console, effort: Effort, folder: Path, stack: ExitStack) -> None:
+    busy_before = os.getloadavg()[0]
     cold, warm = _time_starts(folder, effort.starts)
     settings = {
         "RS256-3072": {},
@@ -63,22 +65,26 @@ def _measure(console: Console, effort: Effort, folder: Path, stack: ExitStack) -
         stack.callback(server.stop)
         server.start()
     found = conditions.describe(keysteads["RS256-3072"])
-    found["load"] = f"{CONNECTIONS} connections, {LOGIN_CONNECTIONS} for login, from this machine"
-    found["servers"] = f"{WORKERS} workers each"
-    found["rounds"] = f"{effort.rounds} of {effort.seconds:g} s after one to warm up; medians"
+    found |= {
+        "servers": f"{WORKERS} workers each, {CONNECTIONS} accounts each",
+        "load": f"{CONNECTIONS} connections, {LOGIN_CONNECTIONS} for login, from this machine",
+        "load average before": f"{busy_before:.2f}",
+        "rounds": f"{effort.rounds} of {effort.seconds:g} s after one to warm up; medians",
+    }
     contenders = _contenders(keysteads, compared, stack)
     samples = _compete(console, contenders, effort)
-    memory = [procfs.memory_mib(pid) for pid in keysteads["RS256-3072"].worker_pids()]
+    pids = keysteads["RS256-3072"].worker_pids()
+    resident, share = ([procfs.memory_mib(pid, kind) for pid in pids] for kind in ("Rss", "Pss"))
     report.show_conditions(console, found)
     report.show_rates(console, samples, [each.name for each in contenders])
     report.show_targets(console, samples, TARGETS)
-    report.show_rest(
+    report.show_limits(
         console,
         (
-            ("MiB of each worker after the load, resident", [rss for rss, _ in memory], MOST_MEMORY_MIB),
-            ("MiB of each worker after the load, its share (PSS)", [pss for _, pss in memory], MOST_MEMORY_MIB),
-            ("seconds to the first start being ready", cold, LONGEST_COLD_START),
-            ("seconds to a later start being ready", warm, LONGEST_WARM_START),
+            ("MiB of each worker after the load, resident", resident, MOST_MEMORY_MIB),
+            ("MiB of each worker after the load, its share (PSS)", share, MOST_MEMORY_MIB),
+            ("seconds until the first start is ready", cold, LONGEST_COLD_START),
+            ("seconds until a later start is ready", warm, LONGEST_WARM_START),
         ),
     )
 
@@ -123,7 +129,8 @@ def _compete(console: Console, contenders: Sequence[Contender], effort: Effort) 
 
 def _time_starts(folder: Path, times: int) -> tuple[list[float], list[float]]:
     """Seconds of the first start over an empty folder and of the one after it, several times."""
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     for number in range(times):
         server = Keystead(folder / f"start-{number}", workers=WORKERS)
         for seconds in (cold, warm):

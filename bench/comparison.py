@@ -19,7 +19,7 @@ ACCOUNT = {
     "preferences": {},
     "created_at": "2024-01-01T00:00:00.000000Z",
     "updated_at": "2024-01-01T00:00:00.000000Z",
-    "roles": [],
+    "roles": ["user"],
 }
 _FIXED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 

@@ -1,7 +1,6 @@
 """Under which conditions a figure was measured; without them it says nothing."""
 
 import asyncio
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -14,27 +13,28 @@ from bench.servers import Keystead
 from keystead.serving.instance import attached
 from keystead.settings import load
 
-_DATABASE = "SELECT split_part(version(), ' on ', 1), current_setting('fsync'), current_setting('synchronous_commit')"
+_DATABASE = """
+    SELECT split_part(version(), ' on ', 1) || ', fsync ' || current_setting('fsync')
+           || ', synchronous_commit ' || current_setting('synchronous_commit')
+"""
 _PACKAGES = ("uvicorn", "starlette", "asyncpg", "cryptography", "argon2-cffi-bindings")
 
 
 def describe(server: Keystead) -> dict[str, str]:
     """Of the machine, the programs, and the database behind `server`."""
-    database, fsync, synchronous_commit = asyncio.run(_ask(server))
     return {
         "processor": f"{procfs.processor()}, {CORES} cores",
-        "load average at the start": f"{os.getloadavg()[0]:.2f}",
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
-        "database": f"{database}, fsync {fsync}, synchronous_commit {synchronous_commit}",
+        "database": asyncio.run(_ask(server)),
     }
 
 
-async def _ask(server: Keystead) -> tuple[str, str, str]:
+async def _ask(server: Keystead) -> str:
     with attached(load(Path("/nonexistent"), server.environ).settings) as settings:
         assert settings.database.url is not None
         connection = await asyncpg.connect(settings.database.url.reveal())
         try:
-            return tuple(await connection.fetchrow(_DATABASE))
+            return str(await connection.fetchval(_DATABASE))
         finally:
             await connection.close()

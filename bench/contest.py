@@ -44,13 +44,17 @@ class Samples:
     def of(self, name: str, figure: Callable[[Sample], float]) -> list[float]:
         return [figure(each[name]) for each in self._rounds]
 
+    def costs(self, name: str) -> list[Mapping[str, float]]:
+        return [each[name].cpu_us for each in self._rounds]
+
     def shares(self, target: Target) -> list[float]:
         """By requests per second, round by round."""
         return [each[target.contender].per_second / each[target.floor].per_second for each in self._rounds]
 
     def cost_share(self, target: Target) -> float:
         """By processor time, the load's own left out: what remains true on a busy machine."""
-        return median(each[target.floor].server_us / each[target.contender].server_us for each in self._rounds)
+        floor, contender = target.floor, target.contender
+        return median(each[floor].server_us / each[contender].server_us for each in self._rounds)
 
 
 def compete(

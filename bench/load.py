@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from time import perf_counter, process_time
 
@@ -40,9 +41,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def apply(plan: Plan) -> Outcome:
     """Raises CalledProcessError when an answer is not a 200: figures of failures are none."""
-    done = subprocess.run(
-        [sys.executable, "-m", __spec__.name], input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True
-    )
+    command = (sys.executable, "-m", __spec__.name)
+    done = subprocess.run(command, input=msgspec.json.encode(plan), stdout=subprocess.PIPE, check=True)
     return msgspec.json.decode(done.stdout, type=Outcome)
 
 
@@ -57,10 +57,11 @@ class _Load:
 
     async def run(self) -> Outcome:
         loop = asyncio.get_running_loop()
-        clients = [_Client(self, request) for request in self.plan.requests]
+        clients = []
         cpu = process_time()
-        for client in clients:
-            await loop.create_connection(lambda client=client: client, "127.0.0.1", self.plan.port)
+        for request in self.plan.requests:
+            client = partial(_Client, self, request)
+            clients.append((await loop.create_connection(client, "127.0.0.1", self.plan.port))[1])
             await asyncio.sleep(_BETWEEN_CONNECTIONS)
         self.begin = perf_counter()
         self.end = self.begin + self.plan.seconds

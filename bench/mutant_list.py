@@ -47,6 +47,13 @@ _JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
                 raise RefreshRefused
 """
 
+_KEY_DICTATES = """    if header.alg != key.algorithm.value:
+        raise TokenRejected(Reason.ALGORITHM)
+"""
+_HEADER_PICKS = """    if header.alg not in [each.value for each in Algorithm]:
+        raise TokenRejected(Reason.ALGORITHM)
+    key = dataclasses.replace(key, algorithm=Algorithm(header.alg))
+"""
 _GUARD_OF_ADDRESS = """
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')"""
 
@@ -90,6 +97,10 @@ MUTANTS = (
     _refresh(
         "the token before the current one works for ever",
         (" AND now < rotated_at + $3::interval", " AND $3::interval IS NOT NULL"),
+    ),
+    _refresh(
+        "a retry is taken for theft",
+        (" AND now < rotated_at + $3::interval", " AND now < rotated_at - $3::interval"),
     ),
     _refresh(
         "reuse does not end the session",
@@ -155,7 +166,7 @@ MUTANTS = (
     Mutant(
         "access token: any issuer",
         "jwt/claims.py",
-        (('members.get("iss") != issuer', '"iss" not in members'),),
+        (('members.get("iss") != issuer', 'not isinstance(members.get("iss"), str)'),),
         (VERIFIER,),
     ),
     Mutant(
@@ -182,12 +193,9 @@ MUTANTS = (
         "jwt/jws.py",
         (
             ("import binascii\n", "import binascii\nimport dataclasses\n"),
-            (
-                "    if header.alg != key.algorithm.value:\n        raise TokenRejected(Reason.ALGORITHM)\n",
-                "    key = dataclasses.replace(key, algorithm=Algorithm(header.alg))\n",
-            ),
+            (_KEY_DICTATES, _HEADER_PICKS),
         ),
-        (FORGED,),
+        ("tests/jwt/test_forged_signatures.py",),
     ),
     Mutant(
         "vault: a sealed value opens in another place",

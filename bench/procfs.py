@@ -1,7 +1,7 @@
 """What processes cost, as Linux counts it."""
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +24,9 @@ def part(pid: int) -> str:
     return "database" if b"postgres" in command else "other"
 
 
-def cpu_seconds(pid: int) -> Counter[str]:
+def cpu_seconds(pid: int) -> dict[str, float]:
     """Of a family, by part: user and system time, that of children who have ended included."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for member in family(pid):
         # Field 2 is the name, in parentheses, and may hold anything; 14 to 17 are the four times.
         fields = (_PROC / f"{member}/stat").read_text().rpartition(")")[2].split()
@@ -34,12 +34,11 @@ def cpu_seconds(pid: int) -> Counter[str]:
     return seconds
 
 
-def memory_mib(pid: int) -> tuple[float, float]:
-    """Resident memory, and the share of it that is the process's own in proportion (PSS)."""
-    sizes = dict(
-        line.split(":", 1) for line in (_PROC / f"{pid}/smaps_rollup").read_text().splitlines() if " kB" in line
-    )
-    return tuple(int(sizes[name].removesuffix("kB")) / 1024 for name in ("Rss", "Pss"))
+def memory_mib(pid: int, kind: str) -> float:
+    """`Rss` is what is resident, `Pss` counts what is shared in proportion."""
+    lines = (_PROC / f"{pid}/smaps_rollup").read_text().splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith(f"{kind}:"))
+    return int(kib) / 1024
 
 
 def processor() -> str:

@@ -18,7 +18,8 @@ def show_conditions(console: Console, conditions: Mapping[str, str]) -> None:
 
 def show_rates(console: Console, samples: Samples, names: Iterable[str]) -> None:
     """Medians, with the slowest and the fastest round."""
-    headings = ("", "per second", "slowest to fastest", "p50 ms", "p99 ms", *(f"{part} µs" for part in _PARTS))
+    costs = (f"{part} µs" for part in _PARTS)
+    headings = ("", "per second", "slowest to fastest", "p50 ms", "p99 ms", *costs)
     _print(console, "Rates, and processor time for each", headings, (_rates(samples, name) for name in names))
 
 
@@ -41,7 +42,7 @@ def show_targets(console: Console, samples: Samples, targets: Iterable[Target]) 
     _print(console, "Shares", headings, rows)
 
 
-def show_rest(console: Console, rows: Iterable[tuple[str, Sequence[float], float]]) -> None:
+def show_limits(console: Console, rows: Iterable[tuple[str, Sequence[float], float]]) -> None:
     """What, its figures, and the most that they may be."""
     texts = (
         (what, ", ".join(f"{each:.2f}" for each in figures), f"≤ {most:g}", _verdict(figures, most))
@@ -60,7 +61,7 @@ def _rates(samples: Samples, name: str) -> list[str]:
 
     rates = samples.of(name, lambda sample: sample.per_second)
     p50, p99 = middle(lambda sample: sample.p50_ms), middle(lambda sample: sample.p99_ms)
-    costs = [middle(lambda sample, part=part: sample.cpu_us.get(part, 0)) for part in _PARTS]
+    costs = [median(each.get(part, 0) for each in samples.costs(name)) for part in _PARTS]
     return [
         name,
         f"{median(rates):,.0f}",

@@ -34,14 +34,15 @@ class Traffic:
     def measure(self, seconds: float) -> Sample:
         before = procfs.cpu_seconds(self._server.pid)
         outcome = apply(Plan(self._server.port, seconds, self._requests, self._rotates))
-        spent = procfs.cpu_seconds(self._server.pid) - before
+        after = procfs.cpu_seconds(self._server.pid)
         self._requests = outcome.requests  # a chain of refresh tokens goes on where it was
+        spent = {part: seconds - before.get(part, 0) for part, seconds in after.items()}
         spent["load"] = outcome.cpu_seconds
         return Sample(
             outcome.per_second,
             outcome.p50_ms,
             outcome.p99_ms,
-            {part: cost / outcome.answered * 1e6 for part, cost in spent.items()},
+            {part: seconds / outcome.answered * 1e6 for part, seconds in spent.items()},
         )
 
 

@@ -14,6 +14,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -30,6 +31,7 @@ IDLE, ABSOLUTE = timedelta(days=14), timedelta(days=30)
 # No sum of these comes close to the window or to a life's end from below: real time passes too.
 STEPS_OF_TIME = [timedelta(seconds=20), timedelta(seconds=80), timedelta(hours=1), timedelta(days=10)]
 TABS = st.integers(0, 1)
+MOMENTS = st.integers(0, 3000)
 _MOST_AT_ONCE = 12
 
 
@@ -201,8 +203,15 @@ class Model(RuleBasedStateMachine):
 class MortalModel(Model):
     """Workers die too, in the middle of a refresh. It is then done or not done, and nothing between."""
 
-    @rule(tab=TABS, microseconds=st.integers(0, 3000))
+    @initialize(tab=TABS, microseconds=MOMENTS)
+    def a_worker_dies_during_the_first_refresh(self, tab: int, microseconds: int) -> None:
+        self._die_during_a_refresh(tab, microseconds)
+
+    @rule(tab=TABS, microseconds=MOMENTS)
     def a_worker_dies_during_a_refresh(self, tab: int, microseconds: int) -> None:
+        self._die_during_a_refresh(tab, microseconds)
+
+    def _die_during_a_refresh(self, tab: int, microseconds: int) -> None:
         generation = self._held_by(tab)
         not_done, done = self.oracle, copy(self.oracle)
         done.judge(generation)

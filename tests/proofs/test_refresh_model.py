@@ -31,4 +31,4 @@ def test_no_history_of_two_tabs_and_a_thief_breaks_a_rule_of_the_rotation(site, 
 
 def test_no_history_in_which_workers_die_breaks_one_either(site, loop):
     figures = explore(MortalModel, site, loop, histories=3, steps=10, seed=2)
-    assert figures["kills"] > 0
+    assert figures["kills"] >= 3

@@ -18,13 +18,14 @@ MAX_REPEATS = 20
 
 # Joins sessions, users, roles, the installation and the trail: a refresh is one round trip, and the change and its
 # audit row are one commit, made before anything is answered or refused. The row is locked first and the time read
-# after, so that of racing requests each is judged on what the one before left behind.
+# after, so that of racing requests each is judged on what the one before left behind. LIMIT 1 is for the planner: it
+# takes a table without statistics for a thousand rows, and reads all sessions to change that many.
 ROTATE = f"""
     WITH locked AS MATERIALIZED (
         SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
                s.idle_expires_at, s.absolute_expires_at,
                s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch AS is_open
-          FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN installation i
+          FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN (SELECT epoch FROM installation LIMIT 1) i
          WHERE s.id = $1
            FOR UPDATE OF s
     ), timed AS MATERIALIZED (

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
+from types import TracebackType
 from typing import Protocol
 
 import asyncpg
@@ -65,6 +66,32 @@ class _Held:
 
     def is_reusable(self) -> bool:
         return self.is_fit() and not self.connection.is_in_transaction()
+
+
+class _Lease:
+    """A connection for the length of a block. Not a generator, which would cost more than all else here."""
+
+    __slots__ = ("_acquire", "_held", "_release")
+
+    def __init__(self, acquire: Callable[[], Awaitable[_Held]], release: Callable[[_Held], None]) -> None:
+        self._acquire = acquire
+        self._release = release
+
+    async def __aenter__(self) -> "Connection[Record]":
+        self._held = await self._acquire()
+        return self._held.connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        is_outage = error is not None and _is_outage(error)
+        is_cancelled = not isinstance(error, Exception | None)  # the server may still be at work for us
+        if is_outage or is_cancelled:
+            self._held.spoil()
+        self._release(self._held)
+        if is_outage:
+            log.warning("database.failed", error=type(error).__name__)
+            raise DatabaseUnavailable from error
 
 
 class Tx:
@@ -147,22 +174,8 @@ class Database:
                 # PostgreSQL answers ROLLBACK to the COMMIT of a transaction in which a statement had failed.
                 raise RuntimeError("a failed statement was swallowed inside a transaction")
 
-    @asynccontextmanager
-    async def _lease(self) -> AsyncIterator["Connection[Record]"]:
-        held = await self._acquire()
-        try:
-            yield held.connection
-        except Exception as error:
-            if not _is_outage(error):
-                raise
-            log.warning("database.failed", error=type(error).__name__)
-            held.spoil()
-            raise DatabaseUnavailable from error
-        except BaseException:  # cancelled: the server may still be at work for us
-            held.spoil()
-            raise
-        finally:
-            self._release(held)
+    def _lease(self) -> _Lease:
+        return _Lease(self._acquire, self._release)
 
     async def _acquire(self) -> _Held:
         while self._idle:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,6 +61,18 @@ _SECRET_NAMES = (
     "credential",
     "api_key",
 )
+
+
+def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+    """One request answered. Every argument but the last must be of few values: each combination is kept for good."""
+    requests, duration = _request_series(method, route, status)
+    requests.inc()
+    duration.observe(seconds)
+
+
+@cache  # finding a series by its labels costs as much as changing it
+def _request_series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return HTTP_REQUESTS.labels(method, route, status), HTTP_REQUEST_DURATION.labels(method, route)
 
 
 def bind_request_id(request_id: str) -> None:

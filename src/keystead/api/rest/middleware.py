@@ -1,6 +1,7 @@
 """The edge: what holds for every answer, whatever the route. Request id, headers, metrics, access log."""
 
 import re
+import secrets
 from time import perf_counter
 from typing import Any
 
@@ -10,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keystead.api.address import TrustedProxies
 from keystead.api.rest.routes import Drain
-from keystead.kernel.ids import new_uuid
-from keystead.kernel.telemetry import HTTP_REQUEST_DURATION, HTTP_REQUESTS, bind_request_id
+from keystead.kernel.telemetry import bind_request_id, observe_request
 
 log = structlog.get_logger("http")
 
@@ -81,8 +81,7 @@ class Edge:
     def _note(self, scope: Scope, headers: Headers, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = scope.get("keystead.route", "unmatched")
-        HTTP_REQUESTS.labels(method, route, status).inc()
-        HTTP_REQUEST_DURATION.labels(method, route).observe(seconds)
+        observe_request(method, route, status, seconds)
         peer: Any = scope.get("client") or ("unix",)
         log.info(
             "request",
@@ -95,9 +94,9 @@ class Edge:
 
 
 def _request_id(headers: Headers) -> str:
-    """The caller's, if it is a harmless word; else the trace id of `traceparent` (W3C); else a new one."""
+    """The caller's, if it is a harmless word; else the trace id of `traceparent` (W3C); else one like it."""
     given = headers.get("x-request-id", "")
     if _REQUEST_ID.fullmatch(given):
         return given
     trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return trace[1] if trace else new_uuid().hex
+    return trace[1] if trace else secrets.token_hex(16)
