@@ -18,7 +18,7 @@ def test_a_secret_does_not_show():
         f"{secret}",
         f"{secret:>20}",
         f"{secret!r}",
-        "%s" % secret,
+        f"{secret}",
         repr([secret]),
     ]
     assert not any(CANARY in text for text in shown)

@@ -91,6 +91,8 @@ def test_a_reader_that_went_away_does_not_stop_the_writer():
         "print('done')"
     )
     writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stderr
+    assert writer.stdout
     writer.stderr.close()
     assert writer.stdout.read() == b"done\n"
     writer.stdout.close()

@@ -52,8 +52,8 @@ def test_the_canonical_form(typed, canonical):
 def test_what_is_no_plain_address_is_refused(typed):
     with pytest.raises(InvalidInput) as caught:
         parse_email(typed)
-    assert caught.value.detail["errors"][0]["pointer"] == "/email"
-    assert caught.value.detail["errors"][0]["code"] == "email_invalid"
+    (error,) = caught.value.errors
+    assert (error.pointer, error.code) == ("/email", "email_invalid")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def judge(password, *, email="user@example.com", full_name="John Doe", rules=RUL
     try:
         rules.check(password, email=parse_email(email), full_name=full_name)
     except InvalidInput as refusal:
-        return refusal.detail["errors"][0]["code"]
+        return refusal.errors[0].code
     return None
 
 
