@@ -18,4 +18,5 @@ CREATE TABLE sessions (
     CHECK ((ended_at IS NULL) = (ended_because IS NULL))
 ) WITH (fillfactor = 70);
 
-CREATE INDEX sessions_live_by_user ON sessions (user_id) WHERE ended_at IS NULL;
+-- With the id, so that one session of a user with many is found without reading the others.
+CREATE INDEX sessions_live_by_user ON sessions (user_id, id) WHERE ended_at IS NULL;
