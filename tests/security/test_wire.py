@@ -279,7 +279,6 @@ async def sign_up(connection):
     return json.loads((await connection.read()).body)["access_token"].encode()
 
 
-@pytest.mark.xfail(strict=True, reason="the end of a body is counted as the head of a next request")
 async def test_a_body_larger_than_a_head_may_be_leaves_the_connection_open(worker):
     async with connect(worker) as connection:
         authorization = b"Authorization: Bearer " + await sign_up(connection) + b"\r\n"
@@ -290,7 +289,6 @@ async def test_a_body_larger_than_a_head_may_be_leaves_the_connection_open(worke
         assert (await connection.read()).status == 200
 
 
-@pytest.mark.xfail(strict=True, reason="an idle connection is taken for one whose next head is late")
 async def test_a_connection_that_rests_between_requests_hears_nothing(cluster):
     async with (
         cluster.clone() as urls,

@@ -21,8 +21,9 @@ class BoundedHttp(HttpToolsProtocol):
     head_seconds: ClassVar[float] = 30.0
 
     _timer: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _is_in_head = True
+    _heads = 0  # begun on this connection
+    _head_bytes = 0  # of an unfinished head, without the packet in which it began
+    _is_in_head = False
     _is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -32,19 +33,22 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
+        was_in_head, heads = self._is_in_head, self._heads
         super().data_received(data)
         if self._is_in_head and not self.transport.is_closing():
-            self._note_unfinished_head(len(data))
+            is_same = was_in_head and heads == self._heads
+            self._note_unfinished_head(len(data) if is_same else 0)
+
+    def on_message_begin(self) -> None:
+        self._is_in_head = True
+        self._heads += 1
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._head_bytes = 0
         self._cancel_timer()
         super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._is_in_head = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()
@@ -63,7 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer = self.loop.call_later(self.head_seconds, self._expire)
 
     def _expire(self) -> None:
-        if self._head_bytes:
+        if self._is_in_head:
             self._refuse(HeadTimeout())
         else:  # nothing was asked, so there is nothing to answer
             self.transport.close()
