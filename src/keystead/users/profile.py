@@ -137,7 +137,7 @@ def _changed(user: User, change: ProfileChange) -> User:
 
 
 def _check_preferences(preferences: dict[str, Any]) -> None:
-    text = json.dumps(preferences)
+    text = json.dumps(preferences, ensure_ascii=False)
     if len(text.encode()) > MAX_PREFERENCES_BYTES or _depth(preferences) > MAX_PREFERENCES_DEPTH:
         message = f"Use at most {MAX_PREFERENCES_BYTES} bytes of JSON, {MAX_PREFERENCES_DEPTH} levels deep."
         raise InvalidInput(FieldError("/preferences", "preferences_too_large", message))
