@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="mutants whose name contains this")
     options = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
-    console = Console(width=120, highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     fates: list[Fate] = []
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("the code as it is", total=len(chosen) + 1)

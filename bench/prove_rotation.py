@@ -122,14 +122,14 @@ PARTS = (
     Part("COMMIT without answer", "answers lost", 10, _lost_commits),
     Part("backend terminated", "backends", 10, _terminated_backends),
     Part("model", "steps", 10, partial(_model, kind=Model, histories=40, steps=50)),
-    Part("model with kills", "steps", 20, partial(_model, kind=MortalModel, histories=8, steps=30)),
+    Part("model with kills", "steps", 10, partial(_model, kind=MortalModel, histories=8, steps=30)),
 )
 
 
 def main() -> int:
     options = _options()
     configure_logging(level="error", form="console")
-    console = Console(width=150, highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     code = fingerprint([Path(keystead.__file__).parent, ROOT / "tests" / "proofs"])
     if options.fresh:
         STATE.unlink(missing_ok=True)
@@ -198,7 +198,7 @@ def _line(part: Part, shown: Shown) -> str:
     trials = shown.figures["trials"]
     more = ", ".join(f"{count:,} {name}" for name, count in sorted(shown.figures.items()) if name != "trials")
     result = f"{trials:>7,} {part.unit}, 0 violations (≤ {3 / trials:.1e} at 95 %)"
-    return f"{part.name:<36} {result}, {shown.seconds:.0f} s{'; ' + more if more else ''}"
+    return f"{part.name:<38} {result}, {shown.seconds:.0f} s{'; ' + more if more else ''}"
 
 
 def _machine() -> str:

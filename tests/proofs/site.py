@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 
 import asyncpg
 
@@ -81,7 +82,9 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(cluster: Cluster, *, workers: int = 2, **configured: str) -> AsyncIterator[Site]:
+async def running_site(
+    cluster: Cluster, *, workers: int = 2, configured: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Site]:
     async with _fresh(cluster) as urls, _site(urls, urls, workers, configured) as site:
         yield site
 
