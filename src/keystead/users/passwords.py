@@ -13,14 +13,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from keystead.kernel.errors import FieldError, InvalidInput, Overloaded
 from keystead.kernel.telemetry import PASSWORD_QUEUE
+from keystead.users import foreign_hashes
 from keystead.users.email import EmailAddress
+from keystead.users.hash_ceilings import is_argon2_affordable
 
 T = TypeVar("T")
 
 MAX_BYTES = 1024
 _MIN_CONTEXT_WORD = 4
-# A stored hash may not ask for more than this, wherever it came from: verifying it is work that others wait for.
-_MAX_MEMORY_KIB, _MAX_ITERATIONS, _MAX_PARALLELISM = 262144, 10, 8
 _WORD = re.compile(r"\w+")
 
 
@@ -86,14 +86,19 @@ class Hasher:
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
 
     async def verify(self, stored: str, password: str) -> bool:
-        """Whether `password` is the one behind `stored`. A hash beyond the ceilings never matches."""
-        if not _is_affordable(stored):
-            stored = self.decoy
-        return await self._run(lambda: self._matches(stored, password))
+        """Whether `password` is the one behind `stored`, made here or elsewhere.
+
+        What is no hash (`!…`: no password), or one beyond the ceilings, never matches and costs what the decoy costs.
+        """
+        if foreign_hashes.is_foreign(stored):
+            return await self._run(lambda: foreign_hashes.verify(stored, password))
+        is_usable = _is_affordable(stored)
+        matches = await self._run(lambda: self._matches(stored if is_usable else self.decoy, password))
+        return is_usable and matches
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether `stored` was made with other parameters than today's."""
-        return self._argon2.check_needs_rehash(stored)
+        """Whether `stored` was made elsewhere, or with other parameters than today's."""
+        return foreign_hashes.is_foreign(stored) or self._argon2.check_needs_rehash(stored)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -134,10 +139,8 @@ def _is_affordable(stored: str) -> bool:
         asked = extract_parameters(stored)
     except InvalidHashError:
         return False
-    return (
-        asked.memory_cost <= _MAX_MEMORY_KIB
-        and asked.time_cost <= _MAX_ITERATIONS
-        and asked.parallelism <= _MAX_PARALLELISM
+    return is_argon2_affordable(
+        memory_kib=asked.memory_cost, iterations=asked.time_cost, parallelism=asked.parallelism
     )
 
 
