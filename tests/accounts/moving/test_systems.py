@@ -436,10 +436,9 @@ def test_a_user_of_fastapi_users_is_the_same_from_every_database(source_id, yes,
     assert read.roles == ()
 
 
-@pytest.mark.parametrize(
-    "hashed", [BcryptHasher(4).hash("password"), Argon2Hasher(1, 64, 1).hash("password")]
-)
-def test_both_hashers_of_fastapi_users_are_taken(hashed, read_one, lines):
+@pytest.mark.parametrize("hasher", [BcryptHasher(4), Argon2Hasher(1, 64, 1)], ids=["bcrypt", "argon2"])
+def test_both_hashers_of_fastapi_users_are_taken(hasher, read_one, lines):
+    hashed = hasher.hash("password")
     read = read_one(lines({**FASTAPI_USERS, "id": 7, "hashed_password": hashed}), Format.FASTAPI_USERS)
     assert read.password_hash == hashed
     assert read.app_metadata["imported_from"]["id"] == "7"
