@@ -32,6 +32,9 @@ class Authority:
             _builder("server", issuer=self.certificate.subject, key=key)
             .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
+            )
             .sign(self.key, hashes.SHA256())
         )
         file = self.folder / f"{name}.pem"
@@ -59,6 +62,7 @@ def make_authority(folder: Path) -> Authority:
         _builder("Test authority", issuer=name, key=key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     authority = Authority(folder, key, certificate)
