@@ -1,5 +1,9 @@
 """The table of events: added to, never changed."""
 
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
 from keystead.audit.types import Event
 from keystead.kernel.db import Runner
 
@@ -7,6 +11,28 @@ ADD_EVENT = """
     INSERT INTO audit_events (event, actor_id, subject_id, session_id, request_id, detail)
     VALUES ($1, $2, $3, $4, $5, $6::text::jsonb)
 """
+
+
+LIST_OF_PERSON = """
+    SELECT at, event, actor_id, subject_id, session_id, request_id, detail::text AS detail
+      FROM audit_events WHERE subject_id = $1 ORDER BY id DESC LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    at: datetime
+    event: str
+    actor_id: UUID | None
+    subject_id: UUID | None
+    session_id: UUID | None
+    request_id: str | None
+    detail: str
+
+
+async def list_of_person(db: Runner, user_id: UUID, *, limit: int) -> list[StoredEvent]:
+    """What happened to somebody, the newest first."""
+    return [StoredEvent(*row) for row in await db.fetch(LIST_OF_PERSON, user_id, limit)]
 
 
 async def add(db: Runner, event: Event, *, request_id: str | None, detail: str) -> None:

@@ -1,17 +1,32 @@
-"""Who asks, and with what rights."""
+"""Who asks, from where, and with what rights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from keystead.kernel.errors import Refusal
 from keystead.kernel.ids import SessionId, UserId
+
+FRESH_FOR = timedelta(minutes=5)
 
 
 class Permission(StrEnum):
     """What a role may grant. The text is what is stored and shown."""
 
     HEALTH_READ = "health:read"
+    USERS_READ = "users:read"
+    USERS_CREATE = "users:create"
+    USERS_IMPORT = "users:import"
+    USERS_UPDATE = "users:update"
+    USERS_DISABLE = "users:disable"
+    USERS_DELETE = "users:delete"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
+    ROLES_GRANT = "roles:grant"
+    SESSIONS_READ = "sessions:read"
+    SESSIONS_ISSUE = "sessions:issue"
+    SESSIONS_END = "sessions:end"
 
 
 class Access(StrEnum):
@@ -19,11 +34,34 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     SIGNED_IN = "signed_in"
+    SIGNED_IN_WITH_PASSWORD = "signed_in_with_password"
     REFRESH_TOKEN = "refresh_token"
+    REFRESH_COOKIE = "refresh_cookie"
     SIGNED_IN_OR_REFRESH_TOKEN = "signed_in_or_refresh_token"
+    TICKET = "ticket"
 
 
-Requirement = Access | Permission
+@dataclass(frozen=True, slots=True)
+class OwnerOr:
+    """The person that it is about, or whoever has the permission; to everybody else it does not exist."""
+
+    permission: Permission
+
+    def __str__(self) -> str:
+        return f"owner or {self.permission}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of several permissions; the verb says which of them what it was asked for needs."""
+
+    permissions: tuple[Permission, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(self.permissions)
+
+
+Requirement = Access | Permission | OwnerOr | AnyOf
 
 
 class NotSignedIn(Refusal):
@@ -34,21 +72,75 @@ class NotSignedIn(Refusal):
 
 
 class PermissionMissing(Refusal):
+    """Also said where the account that it is about may do more than the caller: nobody rises by acting on others."""
+
     code = "forbidden"
     message = "Your account lacks the permission that this needs."
 
 
+class ReauthenticationRequired(Refusal):
+    """A sensitive act needs a proof of identity within the last five minutes: POST /api/v1/auth/reauthenticate."""
+
+    code = "reauthentication_required"
+    message = "Prove once more who you are: this needs a sign-in within the last five minutes."
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from: the client's address, and what it calls itself (untrusted)."""
+
+    address: str
+    user_agent: str
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in user in one session, with the permissions that the database holds at this moment."""
+    """A signed-in user in one session, with the permissions that the database holds at this moment (`now`)."""
 
     user_id: UserId
     session_id: SessionId
     roles: tuple[str, ...]
     permissions: frozenset[str]
-    auth_time: datetime
+    auth_time: datetime | None
+    now: datetime
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
 
     def require(self, permission: Permission) -> None:
         """Raises PermissionMissing, naming the permission."""
         if permission not in self.permissions:
             raise PermissionMissing(permission=permission.value)
+
+    def require_fresh(self) -> None:
+        """Raises ReauthenticationRequired. A session that nobody's proof started is never fresh."""
+        if self.auth_time is None or self.now - self.auth_time > FRESH_FOR:
+            raise ReauthenticationRequired(max_age=int(FRESH_FOR.total_seconds()))
+
+    def require_covering(self, permissions: Iterable[str]) -> None:
+        """Raises PermissionMissing unless the caller holds all of them: acting on an account never lifts the actor."""
+        if missing := sorted(set(permissions) - self.permissions):
+            raise PermissionMissing(permission=missing[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever runs a command on the machine: they hold the root secret, so nothing is asked of them."""
+
+    user_id: None = None
+    session_id: None = None
+
+    def may(self, _permission: Permission) -> bool:
+        return True
+
+    def require(self, _permission: Permission) -> None:
+        """Never raises."""
+
+    def require_fresh(self) -> None:
+        """Never raises."""
+
+    def require_covering(self, _permissions: Iterable[str]) -> None:
+        """Never raises."""
+
+
+Actor = Caller | Operator

@@ -15,6 +15,7 @@ from keystead.kernel.secrets import Secret
 PREFIX = "APP_"
 S = TypeVar("S", bound=msgspec.Struct)
 Key = tuple[str, ...]  # ("auth", "argon2", "iterations")
+ANY_NAME = "NAME"  # stands in a key for a name that the operator chooses
 
 
 class ConfigError(Exception):
@@ -59,7 +60,9 @@ def leaves(schema: type[msgspec.Struct], above: Key = ()) -> Iterator[Leaf]:
     """Every setting below `schema`, in the order of declaration."""
     for field in msgspec.structs.fields(schema):
         key = (*above, field.name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+        if (named := _struct_by_name(field.type)) is not None:
+            yield from leaves(named, (*key, ANY_NAME))
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from leaves(field.type, key)
         else:
             default = field.default
@@ -93,7 +96,10 @@ def build(schema: type[S], given: Mapping[Key, Given], problems: list[str], abov
     values: dict[str, object] = {}
     for field in msgspec.structs.fields(schema):
         key = (*above, field.name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+        if (named := _struct_by_name(field.type)) is not None:
+            names = {each[len(key)] for each in given if each[: len(key)] == key and len(each) > len(key)}
+            values[field.name] = {name: build(named, given, problems, (*key, name)) for name in sorted(names)}
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             values[field.name] = build(field.type, given, problems, key)
         elif key in given:
             values[field.name] = _convert(field.type, key, given[key], problems)
@@ -103,9 +109,10 @@ def build(schema: type[S], given: Mapping[Key, Given], problems: list[str], abov
 def find_unknown(schema: type[msgspec.Struct], given: Mapping[Key, Given]) -> Iterator[str]:
     """A sentence for each setting that does not exist, with the nearest one that does."""
     known = {leaf.name: leaf for leaf in leaves(schema)}
+    patterns = {leaf.key for leaf in known.values() if ANY_NAME in leaf.key}
     for key, value in given.items():
         name = ".".join(key)
-        if name not in known:
+        if name not in known and not any(_fits(key, pattern) for pattern in patterns):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]} ({known[near[0]].variable})?" if near else ""
             yield f"{name} (from {value.source}) is not a setting of Keystead.{hint}"
@@ -173,6 +180,17 @@ def _read_file(pointer: Given) -> Given:
         return Given(Path(str(pointer.value)).read_text("utf-8").strip(), pointer.source)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{pointer.source} names a file that cannot be read: {error}"]) from error
+
+
+def _struct_by_name(wanted: Any) -> type[msgspec.Struct] | None:
+    """The struct behind each name of a section such as `applications`."""
+    return get_args(wanted)[1] if get_origin(wanted) is dict else None
+
+
+def _fits(key: Key, pattern: Key) -> bool:
+    return len(key) == len(pattern) and all(
+        wanted in (part, ANY_NAME) for part, wanted in zip(key, pattern, strict=True)
+    )
 
 
 def _members(wanted: Any) -> tuple[Any, ...]:

@@ -39,6 +39,7 @@ HTTP_REQUEST_DURATION = Histogram(
     ),
 )
 AUTH_ATTEMPTS = Counter("auth_attempts", "Attempts to prove an identity.", ["action", "outcome"])
+MAILS = Counter("mails", "What became of mails at each try.", ["kind", "outcome"])
 JWT_TOKENS_ISSUED = Counter("jwt_tokens_issued", "Access tokens signed.")
 DATABASE_CONNECTIONS_ACTIVE = Gauge(
     "database_connections_active",

@@ -1,7 +1,18 @@
 """The settings of all rooms: their sections, the profiles, and how they are loaded."""
 
+from keystead.settings.applications import applications_of
 from keystead.settings.checks import SAMPLE_SECRETS
 from keystead.settings.loading import NOT_YET, PROFILE_DEFAULTS, Loaded, load, masked
 from keystead.settings.sections import Cors, Settings
 
-__all__ = ["NOT_YET", "PROFILE_DEFAULTS", "SAMPLE_SECRETS", "Cors", "Loaded", "Settings", "load", "masked"]
+__all__ = [
+    "NOT_YET",
+    "PROFILE_DEFAULTS",
+    "SAMPLE_SECRETS",
+    "Cors",
+    "Loaded",
+    "Settings",
+    "applications_of",
+    "load",
+    "masked",
+]

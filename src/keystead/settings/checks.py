@@ -1,8 +1,9 @@
 """What the sections cannot say one by one: what is missing, weak, contradictory or unwise."""
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
 from keystead.kernel import config
@@ -11,6 +12,9 @@ from keystead.settings.sections import Profile, Settings
 
 # Values that stand in examples for everybody to read.
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
+
+_CLIENT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_LINK = re.compile(r"https://[^\s{}/]+/|http://(localhost|127\.0\.0\.1)(:\d+)?/")
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
 _OWASP_ARGON2 = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
@@ -33,6 +37,8 @@ def find_problems(settings: Settings) -> Iterator[str]:
     if auth.session_idle_days > auth.session_absolute_days:
         yield "auth.session_idle_days is above auth.session_absolute_days."
     yield from _find_bad_addresses(settings)
+    yield from _find_bad_applications(settings)
+    yield from _find_bad_mail(settings)
 
 
 def _find_bad_addresses(settings: Settings) -> Iterator[str]:
@@ -44,9 +50,38 @@ def _find_bad_addresses(settings: Settings) -> Iterator[str]:
             ip_network(network, strict=False)
         except ValueError:
             yield f"server.trusted_proxies: {network!r} is no network; write it like 10.0.0.0/8 or 192.0.2.7."
-    for origin in settings.cors.allowed_origins:
+    yield from _find_bad_origins("cors.allowed_origins", settings.cors.allowed_origins)
+
+
+def _find_bad_origins(key: str, origins: Iterable[str]) -> Iterator[str]:
+    for origin in origins:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
-            yield f"cors.allowed_origins: {origin!r} is no origin; write it like https://app.example.com."
+            yield f"{key}: {origin!r} is no origin; write it like https://app.example.com."
+
+
+def _find_bad_applications(settings: Settings) -> Iterator[str]:
+    for client_id, application in settings.applications.items():
+        key = f"applications.{client_id}"
+        if not _CLIENT_ID.fullmatch(client_id):
+            yield f"{key}: use 1 to 64 lower-case letters, digits, - and _ for the name of an application."
+        yield from _find_bad_origins(f"{key}.allowed_origins", application.allowed_origins)
+        for name in application.links.__struct_fields__:
+            url = getattr(application.links, name)
+            if url is not None and not (_LINK.match(url) and url.count("{token}") == 1):
+                yield (
+                    f"{key}.links.{name}: {url!r} is no link; write it like "
+                    "https://app.example.com/reset#{token}, with {token} once."
+                )
+
+
+def _find_bad_mail(settings: Settings) -> Iterator[str]:
+    mail = settings.mail
+    if mail.sender.count("@") != 1 or not mail.sender.isprintable() or " " in mail.sender:
+        yield f"mail.sender: {mail.sender!r} is no address; write it like no-reply@example.com."
+    if (mail.username is None) != (mail.password is None):
+        yield "mail.username and mail.password belong together: set both or none."
+    if mail.username is not None and mail.security == "none" and settings.profile == "production":
+        yield "mail.security is none, which would send mail.password in the clear: use starttls or tls."
 
 
 def _find_missing(settings: Settings) -> Iterator[str]:
@@ -97,5 +132,7 @@ def find_warnings(settings: Settings) -> Iterator[str]:
         yield "auth.rsa_bits is 2048: below the 128-bit strength of the default of 3072."
     if auth.password.min_length < 15:
         yield "auth.password.min_length is below 15, NIST's minimum where no second factor is enforced."
+    if settings.profile == "production" and settings.mail.host is None:
+        yield "mail.host is not set: links to prove an address or set a new password reach nobody."
     if settings.profile == "production" and settings.public_url.startswith("http://"):
         yield "server.public_url is not https://: tokens can be read on the way."

@@ -36,11 +36,9 @@ NOT_YET: tuple[Key, ...] = (
     ("auth", "max_login_attempts"),
     ("auth", "password", "blocklist"),
     ("auth", "password", "profile"),
-    ("cookies",),
     ("csrf",),
     ("database", "replica_url"),
     ("limits",),
-    ("mail",),
     ("observability", "tracing"),
 )
 
@@ -67,8 +65,7 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None) -
         given.setdefault(key, Given(value, f"profile {profile}"))
     given[("profile",)] = Given(profile, "APP_ENV")
     problems.extend(config.find_unknown(Settings, given))
-    known = {leaf.key for leaf in config.leaves(Settings)}
-    settings = config.build(Settings, {key: value for key, value in given.items() if key in known}, problems)
+    settings = config.build(Settings, given, problems)
     if settings is not None:
         problems.extend(find_problems(settings))
         warnings.extend(find_warnings(settings))
@@ -129,6 +126,8 @@ def masked(settings: msgspec.Struct) -> dict[str, Any]:
             return masked(value)
         if isinstance(value, Secret):
             return "***"
+        if isinstance(value, dict):
+            return {name: plain(member) for name, member in value.items()}
         if isinstance(value, tuple):
             return list(value)
         return str(value) if isinstance(value, Path) else value

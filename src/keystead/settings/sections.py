@@ -113,6 +113,22 @@ class PasswordRules(_Section, frozen=True, kw_only=True):
     ] = ("keystead",)
 
 
+class LinkLifetimes(_Section, frozen=True, kw_only=True):
+    verify_hours: Annotated[
+        float, Meta(gt=0, le=168, description="How long a link that proves an address works.")
+    ] = 24
+    reset_minutes: Annotated[
+        float, Meta(gt=0, le=1440, description="How long a link that sets a new password works.")
+    ] = 30
+    change_email_hours: Annotated[
+        float, Meta(gt=0, le=168, description="How long a link that moves an account to a new address works.")
+    ] = 2
+    invitation_days: Annotated[float, Meta(gt=0, le=30, description="How long an invitation works.")] = 7
+    unlock_hours: Annotated[
+        float, Meta(gt=0, le=168, description="How long a link that unlocks an account works.")
+    ] = 24
+
+
 class Auth(_Section, frozen=True, kw_only=True):
     jwt_secret: Annotated[
         Secret | None,
@@ -172,6 +188,10 @@ class Auth(_Section, frozen=True, kw_only=True):
             description="How long the token before the current one still gets the same answer.",
         ),
     ] = 60
+    max_sessions: Annotated[
+        int,
+        Meta(ge=1, le=10000, description="Sessions of one user at once; the oldest ends for a new one."),
+    ] = 100
     require_verified_email: Annotated[
         bool,
         Meta(description="Whether a registration waits until the address has been proven."),
@@ -186,6 +206,7 @@ class Auth(_Section, frozen=True, kw_only=True):
         ),
     ] = 0
     password: PasswordRules = PasswordRules()
+    links: LinkLifetimes = LinkLifetimes()
 
 
 class Logging(_Section, frozen=True, kw_only=True):
@@ -228,6 +249,92 @@ class SecurityHeaders(_Section, frozen=True, kw_only=True):
     ] = False
 
 
+class Cookies(_Section, frozen=True, kw_only=True):
+    same_site: Annotated[
+        Literal["strict", "lax"],
+        Meta(description="`SameSite` of the refresh cookie; strict also serves sibling subdomains."),
+    ] = "strict"
+
+
+class Mail(_Section, frozen=True, kw_only=True):
+    host: Annotated[
+        str | None,
+        Meta(description="Your SMTP server. Without one, mails wait; in development `/dev/mail` shows them."),
+    ] = None
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port: 587 for starttls, 465 for tls.")] = 587
+    security: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(description="How the connection is protected; `none` is for a server on this machine."),
+    ] = "starttls"
+    username: Annotated[str | None, Meta(description="Name to sign in to the SMTP server with.")] = None
+    password: Annotated[Secret | None, Meta(description="Password to sign in to the SMTP server with.")] = (
+        None
+    )
+    ca_file: Annotated[
+        Path | None, Meta(description="Certificates (PEM) to trust instead of the system's.")
+    ] = None
+    timeout_secs: Annotated[
+        float, Meta(gt=0, le=120, description="Longest wait for an answer of the SMTP server.")
+    ] = 15
+    sender: Annotated[
+        str, Meta(min_length=3, max_length=254, description="Address that mails come from.")
+    ] = "keystead@localhost"
+    product: Annotated[
+        str, Meta(min_length=1, max_length=60, description="Name of your product in mails and on pages.")
+    ] = "Keystead"
+    locale: Annotated[
+        str, Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="Language of who prefers none.")
+    ] = "en"
+    templates: Annotated[
+        Path | None, Meta(description="Folder of templates of your own; see docs/mail.md.")
+    ] = None
+
+
+class Links(_Section, frozen=True, kw_only=True):
+    verify_url: Annotated[str | None, Meta(description="Page of yours that proves an address.")] = None
+    reset_url: Annotated[str | None, Meta(description="Page of yours that sets a new password.")] = None
+    change_email_url: Annotated[
+        str | None, Meta(description="Page of yours that confirms a new address.")
+    ] = None
+    invitation_url: Annotated[str | None, Meta(description="Page of yours that accepts an invitation.")] = (
+        None
+    )
+    unlock_url: Annotated[str | None, Meta(description="Page of yours that unlocks an account.")] = None
+
+
+class ApplicationSection(_Section, frozen=True, kw_only=True):
+    name: Annotated[
+        str | None,
+        Meta(max_length=60, description="Its name in mails and on pages; `mail.product` otherwise."),
+    ] = None
+    mode: Annotated[
+        Literal["token", "cookie"],
+        Meta(
+            description="Where its refresh token goes: into the answer, or into a cookie no script can read."
+        ),
+    ] = "token"
+    allowed_origins: Annotated[
+        tuple[str, ...], Meta(description="Origins of its pages, exactly as browsers send them.")
+    ] = ()
+    links: Links = Links()
+
+
+class Privacy(_Section, frozen=True, kw_only=True):
+    erasure_log: Annotated[
+        Path | None,
+        Meta(description="File that a line is added to for each erased account; keep it off this host."),
+    ] = None
+    keep_ended_sessions_days: Annotated[
+        float, Meta(ge=0, le=3650, description="How long the row of a session outlives the session.")
+    ] = 30
+    keep_attempts_days: Annotated[
+        float, Meta(gt=0, le=365, description="How long a registration waits for the proof of its address.")
+    ] = 7
+    keep_mails_days: Annotated[
+        float, Meta(gt=0, le=365, description="How long the record of a mail outlives its sending.")
+    ] = 7
+
+
 class EmbeddedServers(_Section, frozen=True, kw_only=True):
     data_dir: Annotated[
         Path,
@@ -247,7 +354,11 @@ class Settings(_Section, frozen=True, kw_only=True):
     logging: Logging = Logging()
     observability: Observability = Observability()
     cors: Cors = Cors()
+    cookies: Cookies = Cookies()
     security_headers: SecurityHeaders = SecurityHeaders()
+    mail: Mail = Mail()
+    applications: dict[str, ApplicationSection] = {}
+    privacy: Privacy = Privacy()
     embedded: EmbeddedServers = EmbeddedServers()
     profile: Profile = "development"
 

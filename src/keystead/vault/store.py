@@ -15,6 +15,7 @@ ADD_KEY = "INSERT INTO vault_keys (purpose, version, wrapped) VALUES ($1, $2, $3
 LIST_KEYS = "SELECT purpose, version, wrapped FROM vault_keys"
 REWRAP_KEY = "UPDATE vault_keys SET wrapped = $3 WHERE purpose = $1 AND version = $2"
 ADD_DATA_KEY = "INSERT INTO data_keys (owner_id, wrapped) VALUES ($1, $2)"
+FIND_DATA_KEY = "SELECT wrapped FROM data_keys WHERE owner_id = $1"
 SHRED_DATA_KEY = "DELETE FROM data_keys WHERE owner_id = $1"
 
 
@@ -62,6 +63,11 @@ async def rewrap_key(db: Runner, key: KeyRow) -> None:
 
 async def add_data_key(db: Runner, owner_id: UUID, wrapped: bytes) -> None:
     await db.execute(ADD_DATA_KEY, owner_id, wrapped)
+
+
+async def find_data_key(db: Runner, owner_id: UUID) -> bytes | None:
+    row = await db.fetch_row(FIND_DATA_KEY, owner_id)
+    return row[0] if row else None
 
 
 async def shred_data_key(db: Runner, owner_id: UUID) -> None:

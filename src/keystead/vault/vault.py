@@ -20,7 +20,18 @@ from keystead.vault.aead import KEY_BYTES, Unreadable, decrypt, encrypt
 from keystead.vault.datakey import DataKey
 from keystead.vault.store import KeyRow
 
-PURPOSES = ("data", "signing", "refresh", "email_index")
+PURPOSES = (
+    "data",
+    "signing",
+    "refresh",
+    "email_index",
+    "email_domain_index",
+    "device_index",
+    "ticket",
+    "csrf",
+    "cursor",
+    "idempotency",
+)
 _VERSION_BYTES = 2
 
 
@@ -89,6 +100,11 @@ class Vault:
 
     async def keep(self, db: Runner, data_key: DataKey) -> None:
         await store.add_data_key(db, data_key.owner_id, data_key.wrapped)
+
+    async def load_data_key(self, db: Runner, owner_id: UUID) -> DataKey | None:
+        """None where it was shredded, or never was."""
+        wrapped = await store.find_data_key(db, owner_id)
+        return None if wrapped is None else self.open_data_key(owner_id, wrapped)
 
     async def shred(self, db: Runner, owner_id: UUID) -> None:
         """From the commit on, nothing that was sealed for this owner can be read from the database."""
