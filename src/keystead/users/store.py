@@ -1,31 +1,46 @@
 """The table of users."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
+
+from asyncpg import UniqueViolationError
 
 from keystead.kernel.db import Runner
 from keystead.kernel.ids import UserId
-from keystead.users.types import Credential, StoredUser, UserNotFound, UserStatus
+from keystead.users.types import Credential, EmailTaken, StoredUser, UserNotFound, UserStatus
 
 # What opens and shows a user; other rooms' joined statements select the same columns, in this order.
 STORED_USER_COLUMNS = """
-    u.id, u.status, u.email_sealed, u.full_name_sealed, u.preferences::text AS preferences,
-    u.email_verified_at, u.created_at, u.updated_at, k.wrapped AS data_key_wrapped
+    u.id, u.status, u.email_sealed, u.full_name_sealed, u.preferences::text AS preferences, u.preferences_sealed,
+    u.app_metadata_sealed, u.version, u.password_version, u.email_verified_at, u.created_at, u.updated_at,
+    k.wrapped AS data_key_wrapped
 """
 
+# An id that came from outside may be one that exists: the primary key then decides, like the address.
 ADD_USER = """
-    INSERT INTO users (id, status, email_index, email_sealed, full_name_sealed, password_hash, email_verified_at)
-    VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN keystead_now() END)
-    ON CONFLICT (email_index) WHERE status <> 'pending' DO NOTHING
+    INSERT INTO users (id, status, email_index, email_domain_index, email_sealed, full_name_sealed, password_hash,
+                       preferences_sealed, app_metadata_sealed, email_verified_at, created_at, updated_at)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $10 THEN coalesce($11, now) END,
+           coalesce($11, now), coalesce($12, $11, now)
+      FROM (SELECT keystead_now() AS now) clock
+    ON CONFLICT DO NOTHING
     RETURNING id
 """
+ID_EXISTS = "SELECT FROM users WHERE id = $1"
 # An account comes before the attempts to register it, the newest attempt before the others.
 FIND_CREDENTIAL = """
-    SELECT id AS user_id, status, password_hash, password_version
-      FROM users
-     WHERE email_index = $1
-     ORDER BY status = 'pending', created_at DESC
+    SELECT u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
+      FROM users u JOIN data_keys k ON k.owner_id = u.id
+     WHERE u.email_index = $1
+     ORDER BY u.status = 'pending', u.created_at DESC
      LIMIT 1
+"""
+FIND_CREDENTIAL_BY_ID = """
+    SELECT u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
+      FROM users u JOIN data_keys k ON k.owner_id = u.id
+     WHERE u.id = $1
 """
 LIST_BY_EMAIL_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
@@ -34,62 +49,157 @@ LIST_BY_EMAIL_FOR_UPDATE = f"""
      ORDER BY u.status = 'pending', u.created_at DESC
        FOR UPDATE OF u
 """  # noqa: S608 - constants of ours
-LOAD = f"""
+# A person who is asked for by address has few rows: the account, and attempts nobody has swept yet.
+LIST_BY_EMAIL = f"""
+    SELECT {STORED_USER_COLUMNS}
+      FROM users u JOIN data_keys k ON k.owner_id = u.id
+     WHERE u.email_index = $1
+     ORDER BY u.status = 'pending', u.created_at DESC
+     LIMIT 100
+"""  # noqa: S608 - constants of ours
+FIND = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
      WHERE u.id = $1
 """  # noqa: S608 - constants of ours
-LOAD_FOR_UPDATE = f"""
+FIND_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
-     WHERE u.id = $1 AND u.status = 'active'
+     WHERE u.id = $1
        FOR UPDATE OF u
 """  # noqa: S608 - constants of ours
-REPLACE_PROFILE = """
+REPLACE_DETAILS = """
     UPDATE users
-       SET full_name_sealed = $2, preferences = $3::text::jsonb, updated_at = keystead_now()
+       SET full_name_sealed = $2, preferences_sealed = $3, app_metadata_sealed = $4, preferences = '{}',
+           version = version + 1, updated_at = keystead_now()
      WHERE id = $1
  RETURNING updated_at
 """
 # Guarded by the hash that was checked: a password changed meanwhile is not put back.
 REPLACE_HASH = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+# Guarded by the version of the password that was checked, or that a ticket was issued for. A new password proves the
+# mailbox again where a ticket brought it (`$4`): that opens a locked account, and no other.
+REPLACE_PASSWORD = """
+    UPDATE users
+       SET password_hash = $3, password_version = password_version + 1, version = version + 1,
+           status = CASE WHEN $4 AND status = 'locked' THEN 'active' ELSE status END,
+           updated_at = keystead_now()
+     WHERE id = $1 AND password_version = $2 AND (status = 'active' OR $4 AND status = 'locked')
+ RETURNING id
+"""
 VERIFY_PENDING = """
     UPDATE users
-       SET status = 'active', email_verified_at = keystead_now(), updated_at = keystead_now()
+       SET status = 'active', email_verified_at = keystead_now(), version = version + 1,
+           updated_at = keystead_now()
      WHERE id = $1 AND status = 'pending'
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')
  RETURNING id
 """
+COMPLETE_PENDING = """
+    UPDATE users
+       SET status = 'active', email_verified_at = keystead_now(), version = version + 1,
+           updated_at = keystead_now(), password_hash = $3, password_version = password_version + 1,
+           full_name_sealed = coalesce($4, full_name_sealed)
+     WHERE id = $1 AND password_version = $2 AND status = 'pending'
+       AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')
+ RETURNING id
+"""
+MARK_EMAIL_VERIFIED = """
+    UPDATE users
+       SET email_verified_at = keystead_now(), version = version + 1, updated_at = keystead_now()
+     WHERE id = $1 AND status IN ('active', 'locked') AND email_verified_at IS NULL
+ RETURNING id
+"""
+REPLACE_EMAIL = """
+    UPDATE users
+       SET email_index = $2, email_domain_index = $3, email_sealed = $4, email_verified_at = keystead_now(),
+           version = version + 1, updated_at = keystead_now()
+     WHERE id = $1 AND password_version = $5 AND status = 'active'
+ RETURNING id
+"""
+CHANGE_STATUS = """
+    UPDATE users
+       SET status = $3, version = version + 1, updated_at = keystead_now()
+     WHERE id = $1 AND status = ANY($2::text[])
+ RETURNING id
+"""
 DISCARD_PENDING = "DELETE FROM users WHERE id = $1 AND status = 'pending' RETURNING id"
+ERASE = """
+    UPDATE users
+       SET status = 'erased', email_index = NULL, email_domain_index = NULL, email_sealed = NULL,
+           full_name_sealed = NULL, preferences = '{}', preferences_sealed = NULL, app_metadata_sealed = NULL,
+           password_hash = '!', password_version = password_version + 1, email_verified_at = NULL,
+           version = version + 1, updated_at = keystead_now()
+     WHERE id = $1 AND status <> 'erased'
+ RETURNING id
+"""
+SWEEP_PENDING = """
+    DELETE FROM users
+     WHERE id IN (SELECT id FROM users WHERE status = 'pending' AND created_at < keystead_now() - $1::interval
+                   ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+ RETURNING id
+"""
+LIST_UNSEALED = f"""
+    SELECT {STORED_USER_COLUMNS}
+      FROM users u JOIN data_keys k ON k.owner_id = u.id
+     WHERE u.status <> 'erased' AND (u.email_domain_index IS NULL OR u.preferences <> '{{}}')
+     LIMIT $1
+       FOR UPDATE OF u SKIP LOCKED
+"""  # noqa: S608 - constants of ours
+SEAL = """
+    UPDATE users SET email_domain_index = $2, preferences_sealed = $3, preferences = '{}' WHERE id = $1
+"""
 
 
-async def add(
-    db: Runner,
-    user_id: UserId,
-    *,
-    status: UserStatus,
-    email_index: bytes,
-    email_sealed: bytes,
-    full_name_sealed: bytes | None,
-    password_hash: str,
-    is_verified: bool,
-) -> bool:
-    """False where the address belongs to somebody. Pending attempts may share an address."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """A user's row to be. `created_at` None stands for now; `updated_at` None for `created_at`."""
+
+    id: UserId
+    status: UserStatus
+    email_index: bytes
+    email_domain_index: bytes
+    email_sealed: bytes
+    full_name_sealed: bytes | None
+    password_hash: str
+    preferences_sealed: bytes | None
+    app_metadata_sealed: bytes | None
+    is_verified: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+async def add(db: Runner, new: NewRow) -> bool:
+    """False where the id exists or the address belongs to somebody. Pending attempts may share an address."""
     row = await db.fetch_row(
         ADD_USER,
-        user_id,
-        status.value,
-        email_index,
-        email_sealed,
-        full_name_sealed,
-        password_hash,
-        is_verified,
+        new.id,
+        new.status.value,
+        new.email_index,
+        new.email_domain_index,
+        new.email_sealed,
+        new.full_name_sealed,
+        new.password_hash,
+        new.preferences_sealed,
+        new.app_metadata_sealed,
+        new.is_verified,
+        new.created_at,
+        new.updated_at,
     )
     return row is not None
 
 
+async def id_exists(db: Runner, user_id: UUID) -> bool:
+    return await db.fetch_row(ID_EXISTS, user_id) is not None
+
+
 async def find_credential(db: Runner, email_index: bytes) -> Credential | None:
     row = await db.fetch_row(FIND_CREDENTIAL, email_index)
+    return Credential(*row) if row else None
+
+
+async def find_credential_by_id(db: Runner, user_id: UUID) -> Credential | None:
+    row = await db.fetch_row(FIND_CREDENTIAL_BY_ID, user_id)
     return Credential(*row) if row else None
 
 
@@ -98,25 +208,45 @@ async def list_by_email_for_update(db: Runner, email_index: bytes) -> list[Store
     return [StoredUser(*row) for row in await db.fetch(LIST_BY_EMAIL_FOR_UPDATE, email_index)]
 
 
+async def list_by_email(db: Runner, email_index: bytes) -> list[StoredUser]:
+    """The account of this address, then its pending attempts, newest first; at most a hundred."""
+    return [StoredUser(*row) for row in await db.fetch(LIST_BY_EMAIL, email_index)]
+
+
+async def find(db: Runner, user_id: UUID) -> StoredUser | None:
+    """A user of any status but erased."""
+    row = await db.fetch_row(FIND, user_id)
+    return StoredUser(*row) if row else None
+
+
 async def load(db: Runner, user_id: UUID) -> StoredUser:
-    """A user of any status. Raises UserNotFound."""
-    row = await db.fetch_row(LOAD, user_id)
+    """A user of any status but erased. Raises UserNotFound."""
+    found = await find(db, user_id)
+    if found is None:
+        raise UserNotFound
+    return found
+
+
+async def load_for_update(db: Runner, user_id: UUID) -> StoredUser:
+    """As `load`, locked until the transaction ends. Raises UserNotFound."""
+    row = await db.fetch_row(FIND_FOR_UPDATE, user_id)
     if row is None:
         raise UserNotFound
     return StoredUser(*row)
 
 
-async def load_for_update(db: Runner, user_id: UUID) -> StoredUser | None:
-    """An active user, locked until the transaction ends."""
-    row = await db.fetch_row(LOAD_FOR_UPDATE, user_id)
-    return StoredUser(*row) if row else None
-
-
-async def replace_profile(
-    db: Runner, user_id: UUID, *, full_name_sealed: bytes | None, preferences: str
+async def replace_details(
+    db: Runner,
+    user_id: UUID,
+    *,
+    full_name_sealed: bytes | None,
+    preferences_sealed: bytes | None,
+    app_metadata_sealed: bytes | None,
 ) -> datetime:
     """When it was changed. The caller holds the row's lock."""
-    row = await db.fetch_row(REPLACE_PROFILE, user_id, full_name_sealed, preferences)
+    row = await db.fetch_row(
+        REPLACE_DETAILS, user_id, full_name_sealed, preferences_sealed, app_metadata_sealed
+    )
     if row is None:
         raise LookupError("the locked user is gone")
     updated_at: datetime = row[0]
@@ -128,11 +258,82 @@ async def replace_hash(db: Runner, user_id: UUID, *, old: str, new: str) -> None
     await db.execute(REPLACE_HASH, user_id, old, new)
 
 
+async def replace_password(
+    db: Runner, user_id: UUID, *, password_version: int, new: str, mailbox_proven: bool
+) -> bool:
+    """False where the password is of another version by now, or the account not open to this."""
+    return await db.fetch_row(REPLACE_PASSWORD, user_id, password_version, new, mailbox_proven) is not None
+
+
 async def verify_pending(db: Runner, user_id: UUID) -> bool:
     """Make one pending attempt the account of its address. False where there is none, or the address is taken."""
-    return await db.fetch_row(VERIFY_PENDING, user_id) is not None
+    try:
+        return await db.fetch_row(VERIFY_PENDING, user_id) is not None
+    except UniqueViolationError as error:
+        raise EmailTaken from error
+
+
+async def complete_pending(
+    db: Runner, user_id: UUID, *, password_version: int, new_hash: str, full_name_sealed: bytes | None
+) -> bool:
+    """As `verify_pending`, with a new password, and a name where one is given."""
+    try:
+        row = await db.fetch_row(COMPLETE_PENDING, user_id, password_version, new_hash, full_name_sealed)
+    except UniqueViolationError as error:
+        raise EmailTaken from error
+    return row is not None
+
+
+async def mark_email_verified(db: Runner, user_id: UUID) -> bool:
+    """False where it was verified before, or there is no such open account."""
+    return await db.fetch_row(MARK_EMAIL_VERIFIED, user_id) is not None
+
+
+async def replace_email(
+    db: Runner,
+    user_id: UUID,
+    *,
+    email_index: bytes,
+    email_domain_index: bytes,
+    email_sealed: bytes,
+    password_version: int,
+) -> bool:
+    """False where the password changed meanwhile. Raises EmailTaken."""
+    try:
+        row = await db.fetch_row(
+            REPLACE_EMAIL, user_id, email_index, email_domain_index, email_sealed, password_version
+        )
+    except UniqueViolationError as error:
+        raise EmailTaken from error
+    return row is not None
+
+
+async def change_status(db: Runner, user_id: UUID, *, allowed: Sequence[UserStatus], new: UserStatus) -> bool:
+    """False where the user is in none of the `allowed` states."""
+    return await db.fetch_row(CHANGE_STATUS, user_id, [each.value for each in allowed], new.value) is not None
 
 
 async def discard_pending(db: Runner, user_id: UUID) -> bool:
     """Delete an attempt that lost. False where it is none."""
     return await db.fetch_row(DISCARD_PENDING, user_id) is not None
+
+
+async def erase(db: Runner, user_id: UUID) -> bool:
+    """Leave a tombstone that says nothing of whom it was. False where it is one, or there is no such user."""
+    return await db.fetch_row(ERASE, user_id) is not None
+
+
+async def sweep_pending(db: Runner, *, older_than: timedelta, limit: int) -> list[UserId]:
+    """Delete attempts that nobody proved in time."""
+    return [row[0] for row in await db.fetch(SWEEP_PENDING, older_than, limit)]
+
+
+async def list_unsealed(db: Runner, *, limit: int) -> list[StoredUser]:
+    """Rows that the version before this one wrote, locked until the transaction ends."""
+    return [StoredUser(*row) for row in await db.fetch(LIST_UNSEALED, limit)]
+
+
+async def seal(
+    db: Runner, user_id: UUID, *, email_domain_index: bytes, preferences_sealed: bytes | None
+) -> None:
+    await db.execute(SEAL, user_id, email_domain_index, preferences_sealed)
