@@ -6,13 +6,35 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from keystead.accounts.account import LoadForAct, ShowUser
+from keystead.accounts.answer_mail_request import AnswerMailRequest
+from keystead.accounts.attempts import SettleAttempts
+from keystead.accounts.bootstrap import BootstrapAdministrator, Recover
+from keystead.accounts.change_email import ConfirmEmailChange, RequestEmailChange
+from keystead.accounts.change_password import ChangePassword
+from keystead.accounts.change_user import ChangeUser
+from keystead.accounts.close_account import CloseAccount, Erase, EraseAgain
+from keystead.accounts.confirm_password import ConfirmPassword
 from keystead.accounts.create_user import CreateUser
+from keystead.accounts.deliver_mail import DeliverMail, ReadMail, SendTestMail
+from keystead.accounts.export_account import ExportAccount
+from keystead.accounts.invite import AcceptInvitation, Invite
+from keystead.accounts.list_users import ListUsers
+from keystead.accounts.reset_password import ForgotPassword, ResetPassword, StartReset
+from keystead.accounts.set_roles import SetRoles
+from keystead.accounts.set_status import DisableUser, EnableUser, LockUser, SetStatus, UnlockUser
+from keystead.accounts.unlock import Unlock
+from keystead.accounts.verify_email import AskForVerification, VerifyEmail
 from keystead.accounts.verify_user import VerifyUser
+from keystead.accounts.write_mail import SpellLink, WriteMail
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
+from keystead.auth.csrf import CsrfTokens
 from keystead.auth.identify import Identify
+from keystead.auth.issue_session import IssueSession
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll, LogoutWithRefreshToken
+from keystead.auth.reauthenticate import Reauthenticate
 from keystead.auth.refresh import Refresh
 from keystead.auth.register import Register
 from keystead.auth.start_session import StartSession
@@ -23,20 +45,33 @@ from keystead.jwt.read_key_set import ReadKeySet
 from keystead.jwt.rotation import AddKeys, EnsureKey, KeyChange, ListKeys, RevokeKey, RotateKeys
 from keystead.jwt.types import Algorithm, KeySpec
 from keystead.jwt.verifier import TokenVerifier
+from keystead.kernel.application import Applications
 from keystead.kernel.clock import Clock
 from keystead.kernel.config import PREFIX
 from keystead.kernel.db import Database, PoolLimits, Runner
 from keystead.kernel.errors import CannotStart
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
+from keystead.notices.message import parse_sender
+from keystead.notices.render import Renderer
+from keystead.notices.smtp import Smtp, SmtpServer
 from keystead.operations.health import CheckHealth, CheckReadiness, ReadHealth
+from keystead.operations.sweep import Retention, Sweep
+from keystead.roles.book import RoleBook
+from keystead.roles.define import AddRole, DeleteRole, ListRoles, ReplaceRole, ShowRole
+from keystead.sessions.listing import EndSession, EndSessionsOfUser, ListSessions, ShowSession
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.sessions.types import Lifetimes
-from keystead.settings import Settings
+from keystead.settings import Settings, applications_of
+from keystead.tickets.desk import Desk, TicketTokens
+from keystead.tickets.peek import Peek
+from keystead.tickets.repeats import Repeats
+from keystead.tickets.types import Purpose
 from keystead.users.add_user import AddUser
+from keystead.users.erasures import ListErasures
 from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules
-from keystead.users.profile import ChangeProfile, ShowProfile
-from keystead.vault import Vault
+from keystead.users.profile import ApplyChange, ChangeProfile, ShowProfile
+from keystead.vault import Cursors, Vault
 
 HASHES_WAITING_PER_THREAD = 20  # about half a second of work at OWASP's minimum
 
@@ -50,6 +85,9 @@ class AuthVerbs:
     logout_with_refresh_token: LogoutWithRefreshToken
     logout_all: LogoutAll
     identify: Identify
+    reauthenticate: Reauthenticate
+    issue_session: IssueSession
+    csrf: CsrfTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +97,67 @@ class UserVerbs:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionVerbs:
+    list: ListSessions
+    show: ShowSession
+    end: EndSession
+    end_all: EndSessionsOfUser
+
+
+@dataclass(frozen=True, slots=True)
+class RoleVerbs:
+    list: ListRoles
+    show: ShowRole
+    add: AddRole
+    replace: ReplaceRole
+    delete: DeleteRole
+    set: SetRoles
+
+
+@dataclass(frozen=True, slots=True)
 class AccountVerbs:
-    create_user: CreateUser
+    """Accounts, as their owners, administrators and operators manage them."""
+
+    create: CreateUser
+    show: ShowUser
+    list: ListUsers
+    change: ChangeUser
+    close: CloseAccount
+    export: ExportAccount
+    disable: DisableUser
+    enable: EnableUser
+    lock: LockUser
+    unlock: UnlockUser
+    start_reset: StartReset
+    invite: Invite
     verify_user: VerifyUser
+    bootstrap: BootstrapAdministrator
+    recover: Recover
+    spell_link: SpellLink
+    erase_again: EraseAgain
+
+
+@dataclass(frozen=True, slots=True)
+class FlowVerbs:
+    """What a person does with a mailed link, and how they ask for one."""
+
+    verify_email: VerifyEmail
+    ask_for_verification: AskForVerification
+    forgot_password: ForgotPassword
+    reset_password: ResetPassword
+    change_password: ChangePassword
+    request_email_change: RequestEmailChange
+    confirm_email_change: ConfirmEmailChange
+    accept_invitation: AcceptInvitation
+    unlock: Unlock
+    peek: Peek
+
+
+@dataclass(frozen=True, slots=True)
+class MailVerbs:
+    deliver: DeliverMail
+    read: ReadMail
+    send_test: SendTestMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +173,22 @@ class KeyVerbs:
 class OperationVerbs:
     check_readiness: CheckReadiness
     read_health: ReadHealth
+    sweep: Sweep
+    list_erasures: ListErasures
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
     """Everything that Keystead can do, whatever the transport."""
 
+    applications: Applications
     auth: AuthVerbs
     users: UserVerbs
+    sessions: SessionVerbs
+    roles: RoleVerbs
     accounts: AccountVerbs
+    flows: FlowVerbs
+    mail: MailVerbs
     keys: KeyVerbs
     operations: OperationVerbs
 
@@ -139,6 +242,70 @@ async def open_core(
         await db.close()
 
 
+class _Parts:
+    """What several verbs share, made once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        redis: Redis,
+        hasher: Hasher,
+        vault: Vault,
+        keyring: Keyring,
+        clock: Clock,
+    ) -> None:
+        auth, links = settings.auth, settings.auth.links
+        self.settings = settings
+        self.db = db
+        self.redis = redis
+        self.hasher = hasher
+        self.vault = vault
+        self.keyring = keyring
+        self.clock = clock
+        self.applications = applications_of(settings)
+        self.rules = PasswordRules(auth.password.min_length, auth.password.context_words)
+        self.lifetimes = Lifetimes(
+            idle=timedelta(days=auth.session_idle_days),
+            absolute=timedelta(days=auth.session_absolute_days),
+            reuse_window=timedelta(seconds=auth.refresh_reuse_window_secs),
+        )
+        self.issuer = TokenIssuer(
+            keyring,
+            issuer=settings.issuer,
+            audience=settings.audiences[0],
+            ttl=timedelta(seconds=auth.access_token_ttl_secs),
+        )
+        self.verifier = TokenVerifier(
+            keyring, issuer=settings.issuer, audiences=frozenset(settings.audiences)
+        )
+        self.refresh_tokens = RefreshTokens(vault)
+        self.issue_token_pair = IssueTokenPair(self.issuer, self.refresh_tokens)
+        self.start_session = StartSession(vault, self.lifetimes, auth.max_sessions)
+        self.role_book = RoleBook(db)
+        self.repeats = Repeats(vault)
+        self.cursors = Cursors(vault)
+        self.desk = Desk(
+            TicketTokens(vault),
+            {
+                Purpose.VERIFY_EMAIL: timedelta(hours=links.verify_hours),
+                Purpose.RESET_PASSWORD: timedelta(minutes=links.reset_minutes),
+                Purpose.CHANGE_EMAIL: timedelta(hours=links.change_email_hours),
+                Purpose.INVITATION: timedelta(days=links.invitation_days),
+                Purpose.UNLOCK: timedelta(hours=links.unlock_hours),
+            },
+        )
+        self.add_user = AddUser(vault)
+        self.show_profile = ShowProfile(vault)
+        self.apply_change = ApplyChange(vault)
+        self.show_user = ShowUser(db, self.show_profile)
+        self.load_for_act = LoadForAct(self.role_book)
+        self.settle_attempts = SettleAttempts(vault)
+        self.confirm_password = ConfirmPassword(db, hasher)
+        self.create_user = CreateUser(db, hasher, self.rules, self.add_user, self.show_user, self.repeats)
+        self.erase = Erase(vault)
+
+
 def _wire(
     settings: Settings,
     db: Database,
@@ -148,60 +315,192 @@ def _wire(
     keyring: Keyring,
     clock: Clock,
 ) -> Core:
-    auth = settings.auth
-    rules = PasswordRules(auth.password.min_length, auth.password.context_words)
-    lifetimes = Lifetimes(
-        idle=timedelta(days=auth.session_idle_days),
-        absolute=timedelta(days=auth.session_absolute_days),
-        reuse_window=timedelta(seconds=auth.refresh_reuse_window_secs),
-    )
-    issuer = TokenIssuer(
-        keyring,
-        issuer=settings.issuer,
-        audience=settings.audiences[0],
-        ttl=timedelta(seconds=auth.access_token_ttl_secs),
-    )
-    verifier = TokenVerifier(keyring, issuer=settings.issuer, audiences=frozenset(settings.audiences))
-    refresh_tokens = RefreshTokens(vault)
-    issue_token_pair = IssueTokenPair(issuer, refresh_tokens)
-    start_session = StartSession(auth.client_id, lifetimes)
-    add_user = AddUser(vault)
-    show_profile = ShowProfile(vault)
-    logout = Logout(db)
-    add_keys = AddKeys(
-        db, vault, KeySpec.of(Algorithm(auth.signing_algorithm), auth.rsa_bits), _record_key_change
-    )
+    parts = _Parts(settings, db, redis, hasher, vault, keyring, clock)
     check_health = CheckHealth(db, redis, keyring, clock)
     return Core(
-        auth=AuthVerbs(
-            register=Register(
-                db,
-                hasher,
-                rules,
-                add_user,
-                show_profile,
-                start_session,
-                issue_token_pair,
-                require_verified_email=auth.require_verified_email,
-            ),
-            login=Login(db, vault, hasher, start_session, issue_token_pair),
-            refresh=Refresh(db, refresh_tokens, lifetimes, issue_token_pair),
-            logout=logout,
-            logout_with_refresh_token=LogoutWithRefreshToken(logout, refresh_tokens),
-            logout_all=LogoutAll(db),
-            identify=Identify(db, verifier, clock),
+        applications=parts.applications,
+        auth=_auth_verbs(parts),
+        users=UserVerbs(parts.show_profile, ChangeProfile(db, parts.apply_change)),
+        sessions=SessionVerbs(
+            list=ListSessions(db, vault, parts.cursors),
+            show=ShowSession(db, vault),
+            end=EndSession(db),
+            end_all=EndSessionsOfUser(db),
         ),
-        users=UserVerbs(show_profile, ChangeProfile(db, vault)),
-        accounts=AccountVerbs(CreateUser(db, hasher, rules, add_user), VerifyUser(db, vault)),
-        keys=KeyVerbs(
-            ensure=EnsureKey(add_keys),
-            list=ListKeys(db),
-            read_set=ReadKeySet(keyring, clock),
-            rotate=RotateKeys(add_keys),
-            revoke=RevokeKey(add_keys),
+        roles=RoleVerbs(
+            list=ListRoles(db),
+            show=ShowRole(db),
+            add=AddRole(db, parts.repeats),
+            replace=ReplaceRole(db),
+            delete=DeleteRole(db),
+            set=SetRoles(db, parts.load_for_act, parts.role_book, parts.show_user),
         ),
-        operations=OperationVerbs(CheckReadiness(check_health), ReadHealth(check_health)),
+        accounts=_account_verbs(parts),
+        flows=_flow_verbs(parts),
+        mail=_mail_verbs(parts),
+        keys=_key_verbs(parts),
+        operations=OperationVerbs(
+            CheckReadiness(check_health),
+            ReadHealth(check_health),
+            _sweep(parts),
+            ListErasures(db),
+        ),
     )
+
+
+def _auth_verbs(parts: _Parts) -> AuthVerbs:
+    db, vault, hasher = parts.db, parts.vault, parts.hasher
+    logout = Logout(db)
+    return AuthVerbs(
+        register=Register(
+            db,
+            vault,
+            parts.applications,
+            hasher,
+            parts.rules,
+            parts.add_user,
+            parts.show_profile,
+            parts.start_session,
+            parts.issue_token_pair,
+            require_verified_email=parts.settings.auth.require_verified_email,
+        ),
+        login=Login(db, vault, parts.applications, hasher, parts.start_session, parts.issue_token_pair),
+        refresh=Refresh(db, parts.refresh_tokens, parts.lifetimes, parts.issue_token_pair),
+        logout=logout,
+        logout_with_refresh_token=LogoutWithRefreshToken(logout, parts.refresh_tokens),
+        logout_all=LogoutAll(db),
+        identify=Identify(db, parts.verifier, parts.role_book, parts.clock),
+        reauthenticate=Reauthenticate(
+            db,
+            parts.clock,
+            parts.verifier,
+            hasher,
+            parts.applications,
+            parts.lifetimes,
+            parts.start_session,
+            parts.issue_token_pair,
+        ),
+        issue_session=IssueSession(
+            db,
+            parts.applications,
+            parts.role_book,
+            parts.repeats,
+            parts.start_session,
+            parts.issue_token_pair,
+        ),
+        csrf=CsrfTokens(vault, parts.refresh_tokens),
+    )
+
+
+def _account_verbs(parts: _Parts) -> AccountVerbs:
+    db, vault = parts.db, parts.vault
+    set_status = SetStatus(db, parts.load_for_act)
+    return AccountVerbs(
+        create=parts.create_user,
+        show=parts.show_user,
+        list=ListUsers(db, vault, parts.cursors, parts.show_profile),
+        change=ChangeUser(db, parts.load_for_act, parts.apply_change),
+        close=CloseAccount(db, parts.load_for_act, parts.settle_attempts, parts.erase),
+        export=ExportAccount(db, vault, parts.show_user),
+        disable=DisableUser(set_status, parts.applications),
+        enable=EnableUser(set_status),
+        lock=LockUser(set_status, parts.desk, parts.applications),
+        unlock=UnlockUser(set_status),
+        start_reset=StartReset(db, parts.desk, parts.applications, parts.load_for_act),
+        invite=Invite(
+            db,
+            parts.add_user,
+            parts.settle_attempts,
+            parts.role_book,
+            parts.desk,
+            parts.repeats,
+            parts.applications,
+            parts.show_user,
+        ),
+        verify_user=VerifyUser(db, parts.settle_attempts),
+        bootstrap=BootstrapAdministrator(db, vault, parts.create_user),
+        recover=Recover(db, vault, parts.desk, parts.applications),
+        spell_link=SpellLink(parts.desk, parts.applications),
+        erase_again=EraseAgain(db, parts.erase),
+    )
+
+
+def _flow_verbs(parts: _Parts) -> FlowVerbs:
+    db, vault, desk, hasher, rules = parts.db, parts.vault, parts.desk, parts.hasher, parts.rules
+    return FlowVerbs(
+        verify_email=VerifyEmail(db, desk, parts.settle_attempts),
+        ask_for_verification=AskForVerification(db, vault, parts.applications),
+        forgot_password=ForgotPassword(db, vault, parts.applications),
+        reset_password=ResetPassword(db, desk, hasher, rules, parts.show_profile, parts.settle_attempts),
+        change_password=ChangePassword(db, parts.confirm_password, hasher, rules, parts.applications),
+        request_email_change=RequestEmailChange(db, vault, parts.confirm_password, desk, parts.applications),
+        confirm_email_change=ConfirmEmailChange(db, vault, desk),
+        accept_invitation=AcceptInvitation(
+            db, vault, desk, hasher, rules, parts.show_profile, parts.settle_attempts
+        ),
+        unlock=Unlock(db, desk),
+        peek=Peek(db, desk),
+    )
+
+
+def _mail_verbs(parts: _Parts) -> MailVerbs:
+    mail = parts.settings.mail
+    renderer = Renderer(mail.product, mail.templates, mail.locale)
+    sender = parse_sender(mail.sender)
+    smtp = None
+    if mail.host is not None:
+        smtp = Smtp(
+            SmtpServer(
+                host=mail.host,
+                port=mail.port,
+                security=mail.security,
+                username=mail.username,
+                password=mail.password,
+                timeout=timedelta(seconds=mail.timeout_secs),
+                ca_file=mail.ca_file,
+            )
+        )
+    write = WriteMail(parts.vault, parts.desk, parts.applications, renderer, parts.clock)
+    return MailVerbs(
+        deliver=DeliverMail(
+            parts.db,
+            AnswerMailRequest(parts.db, parts.vault, parts.desk),
+            write,
+            parts.clock,
+            sender,
+            smtp,
+            captures=smtp is None and parts.settings.profile == "development",
+        ),
+        read=ReadMail(parts.db, write),
+        send_test=SendTestMail(renderer, parts.clock, sender, smtp),
+    )
+
+
+def _key_verbs(parts: _Parts) -> KeyVerbs:
+    auth = parts.settings.auth
+    add_keys = AddKeys(
+        parts.db,
+        parts.vault,
+        KeySpec.of(Algorithm(auth.signing_algorithm), auth.rsa_bits),
+        _record_key_change,
+    )
+    return KeyVerbs(
+        ensure=EnsureKey(add_keys),
+        list=ListKeys(parts.db),
+        read_set=ReadKeySet(parts.keyring, parts.clock),
+        rotate=RotateKeys(add_keys),
+        revoke=RevokeKey(add_keys),
+    )
+
+
+def _sweep(parts: _Parts) -> Sweep:
+    privacy = parts.settings.privacy
+    retention = Retention(
+        sessions=timedelta(days=privacy.keep_ended_sessions_days),
+        attempts=timedelta(days=privacy.keep_attempts_days),
+        mails=timedelta(days=privacy.keep_mails_days),
+    )
+    return Sweep(parts.db, parts.vault, retention, privacy.erasure_log)
 
 
 async def _record_key_change(db: Runner, change: KeyChange, kid: str) -> None:

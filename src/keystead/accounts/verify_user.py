@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from keystead.audit import trail
-from keystead.audit.types import Event, EventName
-from keystead.kernel.db import Database, Tx
+from keystead.accounts.attempts import SettleAttempts
+from keystead.kernel.db import Database
 from keystead.kernel.errors import Refusal
 from keystead.kernel.ids import UserId
 from keystead.users import store
-from keystead.users.email import parse_email
 from keystead.users.types import EmailTaken, StoredUser, UserNotFound, UserStatus
-from keystead.vault import Vault
 
 
 class SeveralAttempts(Refusal):
@@ -29,24 +26,17 @@ class VerifyUser:
     """
 
     db: Database
-    vault: Vault
+    settle_attempts: SettleAttempts
 
     async def __call__(self, *, email: str, attempt: UUID | None = None) -> UserId:
-        index = self.vault.index(parse_email(email).canonical, purpose="email_index")
         async with self.db.begin() as tx:
-            found = await store.list_by_email_for_update(tx, index)
+            found = await self.settle_attempts.lock_address(tx, email)
             chosen = _choose(found, attempt)
             if chosen.status == UserStatus.PENDING:
-                await self._verify(tx, chosen.id, [user.id for user in found if user.id != chosen.id])
+                if not await store.verify_pending(tx, chosen.id):
+                    raise EmailTaken
+                await self.settle_attempts(tx, chosen.id, found)
         return chosen.id
-
-    async def _verify(self, tx: Tx, user_id: UserId, others: list[UserId]) -> None:
-        if not await store.verify_pending(tx, user_id):
-            raise EmailTaken
-        await trail.record(tx, Event(EventName.USER_VERIFIED, subject_id=user_id))
-        for other in others:
-            if await store.discard_pending(tx, other):
-                await self.vault.shred(tx, other)
 
 
 def _choose(found: list[StoredUser], attempt: UUID | None) -> StoredUser:

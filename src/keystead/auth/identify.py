@@ -1,21 +1,20 @@
 """Identify: who stands behind an access token, at this moment."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from keystead.jwt.verifier import TokenVerifier
 from keystead.kernel.caller import Caller, NotSignedIn
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
-from keystead.kernel.ids import SessionId, UserId
-from keystead.roles.types import permissions_of
+from keystead.roles.book import RoleBook
 from keystead.users.store import STORED_USER_COLUMNS
 from keystead.users.types import StoredUser
 
 # Joins sessions, users, roles, data keys and the installation: every request of a signed-in user reads the state of
-# its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker.
+# its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker; the
+# version of what roles permit comes with them, so that a changed role does, too.
 IDENTIFY = f"""
-    SELECT s.auth_time,
+    SELECT s.auth_time, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
            ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
            {STORED_USER_COLUMNS}
       FROM sessions s
@@ -41,6 +40,7 @@ class Identify:
 
     db: Database
     verifier: TokenVerifier
+    role_book: RoleBook
     clock: Clock
 
     async def __call__(self, access_token: str) -> Identity:
@@ -48,18 +48,14 @@ class Identify:
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
             raise NotSignedIn
-        auth_time, roles, *account = row
-        return _identity(claims.session_id, auth_time, tuple(roles), StoredUser(*account))
-
-
-def _identity(
-    session_id: SessionId, auth_time: datetime, roles: tuple[str, ...], account: StoredUser
-) -> Identity:
-    caller = Caller(
-        user_id=UserId(account.id),
-        session_id=session_id,
-        roles=roles,
-        permissions=permissions_of(roles),
-        auth_time=auth_time,
-    )
-    return Identity(caller, account)
+        auth_time, now, roles_version, roles, *account = row
+        held = tuple(roles)
+        caller = Caller(
+            user_id=claims.user_id,
+            session_id=claims.session_id,
+            roles=held,
+            permissions=await self.role_book.permissions_of(held, roles_version),
+            auth_time=auth_time,
+            now=now,
+        )
+        return Identity(caller, StoredUser(*account))

@@ -7,22 +7,26 @@ from typing import ClassVar
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import EmailUnverified, LoginRefused
-from keystead.auth.start_session import StartSession
+from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.caller import Access
+from keystead.kernel.application import Application, Applications
+from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.sessions.types import LiveSession
 from keystead.users import store
 from keystead.users.email import EmailAddress, parse_email
 from keystead.users.passwords import Hasher, require_hashable
 from keystead.users.types import Credential, UserStatus
 from keystead.vault import Vault
 
+_CLOSED = (UserStatus.DISABLED, UserStatus.LOCKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Unknown address, wrong password and disabled account cost the same work and raise the same LoginRefused.
+    """Unknown address, wrong password, disabled and locked account cost the same work and raise the same LoginRefused.
 
     Raises EmailUnverified for the right password of an unproven address, InvalidInput for what is no address or
     no password, Overloaded when too many hashes wait.
@@ -30,40 +34,46 @@ class Login:
 
     db: Database
     vault: Vault
+    applications: Applications
     hasher: Hasher
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.PUBLIC
     refuses: ClassVar = (LoginRefused, EmailUnverified, InvalidInput, Overloaded)
 
-    async def __call__(self, *, email: str, password: str) -> TokenPair:
+    async def __call__(
+        self, *, email: str, password: str, origin: Origin, client_id: str | None = None
+    ) -> TokenPair:
+        application = self.applications.choose(client_id)
         address = parse_email(email)
         require_hashable(password)
         credential = await self._find(address)
         stored = credential.password_hash if credential else self.hasher.decoy
         is_right = await self.hasher.verify(stored, password)
-        if credential is None or not is_right or credential.status == UserStatus.DISABLED:
+        if credential is None or not is_right or credential.status in _CLOSED:
             raise await self._refusal(credential)
         if credential.status == UserStatus.PENDING:
             AUTH_ATTEMPTS.labels("login", "unverified").inc()
             raise EmailUnverified
-        return await self._admit(credential, password)
+        session = await self._admit(credential, origin, application)
+        if session is None:  # disabled, locked, or the password changed while this one was being hashed
+            raise await self._refusal(credential)
+        AUTH_ATTEMPTS.labels("login", "admitted").inc()
+        if self.hasher.is_outdated(credential.password_hash):
+            await self._renew(credential, password)
+        return self.issue_token_pair(session)
 
     async def _find(self, address: EmailAddress) -> Credential | None:
         return await store.find_credential(
             self.db, self.vault.index(address.canonical, purpose="email_index")
         )
 
-    async def _admit(self, credential: Credential, password: str) -> TokenPair:
-        session = await self.start_session(
-            self.db, credential.user_id, password_version=credential.password_version, amr=("pwd",)
-        )
-        if session is None:  # disabled, or the password changed, while this one was being hashed
-            raise await self._refusal(credential)
-        AUTH_ATTEMPTS.labels("login", "admitted").inc()
-        if self.hasher.is_outdated(credential.password_hash):
-            await self._renew(credential, password)
-        return self.issue_token_pair(session)
+    async def _admit(
+        self, credential: Credential, origin: Origin, application: Application
+    ) -> LiveSession | None:
+        holder = Holder(credential.user_id, credential.data_key_wrapped, credential.password_version)
+        async with self.db.begin() as tx:
+            return await self.start_session(tx, holder, origin=origin, application=application, amr=("pwd",))
 
     async def _renew(self, credential: Credential, password: str) -> None:
         with suppress(Overloaded):  # another login will do it

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keystead.audit import trail
-from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import RefreshRefused
 from keystead.kernel.caller import Access, Caller
-from keystead.kernel.db import Database, Tx
+from keystead.kernel.db import Database
 from keystead.kernel.ids import SessionId
 from keystead.sessions import store
+from keystead.sessions.listing import end_all, record_end
 from keystead.sessions.refresh_token import RefreshTokens
-from keystead.sessions.store import EndedSession
 from keystead.sessions.types import EndReason
 
 
@@ -27,7 +25,7 @@ class Logout:
         async with self.db.begin() as tx:
             ended = await store.end(tx, session_id, EndReason.LOGOUT)
             if ended is not None:
-                await _record(tx, ended, EndReason.LOGOUT)
+                await record_end(tx, ended, EndReason.LOGOUT, actor_id=ended.user_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +54,4 @@ class LogoutAll:
 
     async def __call__(self, caller: Caller) -> None:
         async with self.db.begin() as tx:
-            for ended in await store.end_all_of_user(tx, caller.user_id, EndReason.LOGOUT_ALL):
-                await _record(tx, ended, EndReason.LOGOUT_ALL)
-
-
-async def _record(tx: Tx, ended: EndedSession, because: EndReason) -> None:
-    await trail.record(
-        tx,
-        Event(
-            EventName.SESSION_ENDED,
-            actor_id=ended.user_id,
-            subject_id=ended.user_id,
-            session_id=ended.id,
-            detail={"because": because.value},
-        ),
-    )
+            await end_all(tx, caller, caller.user_id, EndReason.LOGOUT_ALL)

@@ -11,19 +11,22 @@ from keystead.kernel.caller import Access
 from keystead.kernel.db import Database
 from keystead.kernel.ids import SessionId, UserId
 from keystead.kernel.telemetry import AUTH_ATTEMPTS, current_request_id
+from keystead.notices.queue import NOTICE_LIFETIME
+from keystead.notices.types import MailKind
 from keystead.sessions.refresh_token import RefreshClaim, RefreshTokens
 from keystead.sessions.types import EndReason, Lifetimes, LiveSession
 
 MAX_REPEATS = 20
 
-# Joins sessions, users, roles, the installation and the trail: a refresh is one round trip, and the change and its
-# audit row are one commit, made before anything is answered or refused. The row is locked first and the time read
-# after, so that of racing requests each is judged on what the one before left behind. LIMIT 1 is for the planner: it
-# takes a table without statistics for a thousand rows, and reads all sessions to change that many.
+# Joins sessions, users, roles, the installation, the trail and the mails: a refresh is one round trip, and the change,
+# its audit row and the owner's notice of a theft are one commit, made before anything is answered or refused. The row
+# is locked first and the time read after, so that of racing requests each is judged on what the one before left behind.
+# LIMIT 1 is for the planner: it takes a table without statistics for a thousand rows, and reads all sessions to change
+# that many.
 ROTATE = f"""
     WITH locked AS MATERIALIZED (
         SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
-               s.idle_expires_at, s.absolute_expires_at,
+               s.actor_id, s.idle_expires_at, s.absolute_expires_at,
                s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch AS is_open
           FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN (SELECT epoch FROM installation LIMIT 1) i
          WHERE s.id = $1
@@ -64,9 +67,15 @@ ROTATE = f"""
                CASE WHEN verdict IN ('rotated', 'repeated') THEN user_id END, user_id, id, $5
           FROM judged
          WHERE verdict IN ('rotated', 'repeated', 'reused', 'from_the_future')
+    ), told AS (
+        INSERT INTO mails (id, kind, client_id, user_id, expires_at)
+        SELECT gen_random_uuid(), '{MailKind.SESSION_ENDED_BY_REUSE}', client_id, user_id, now + $6::interval
+          FROM judged
+         WHERE verdict = 'reused'
     )
     SELECT j.verdict, j.id, j.user_id, j.client_id, coalesce(c.generation, j.generation) AS generation, j.amr,
-           j.auth_time, ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = j.user_id ORDER BY r.role) AS roles,
+           j.auth_time, j.actor_id,
+           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = j.user_id ORDER BY r.role) AS roles,
            coalesce(c.idle_expires_at, j.idle_expires_at) AS expires_at, j.now
       FROM judged j LEFT JOIN changed c ON true
 """  # noqa: S608 - constants of ours
@@ -82,7 +91,8 @@ class Judgement:
     client_id: str
     generation: int
     amr: list[str]
-    auth_time: datetime
+    auth_time: datetime | None
+    actor_id: UserId | None
     roles: list[str]
     expires_at: datetime
     now: datetime
@@ -95,6 +105,7 @@ class Judgement:
             generation=self.generation,
             amr=tuple(self.amr),
             auth_time=self.auth_time,
+            actor_id=self.actor_id,
             roles=tuple(self.roles),
             expires_at=self.expires_at,
             now=self.now,
@@ -137,5 +148,6 @@ class Refresh:
             self.lifetimes.reuse_window,
             self.lifetimes.idle,
             current_request_id(),
+            NOTICE_LIFETIME,
         )
         return Judgement(*row) if row else None

@@ -5,12 +5,15 @@ from typing import ClassVar
 
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.auth.start_session import StartSession
+from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.caller import Access
+from keystead.kernel.application import Application, Applications
+from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.notices import queue
+from keystead.notices.queue import RequestKind
 from keystead.roles import store as roles
 from keystead.roles.types import USER
 from keystead.users import store
@@ -18,6 +21,7 @@ from keystead.users.add_user import AddUser, NewUser, check_new_user
 from keystead.users.passwords import Hasher, PasswordRules
 from keystead.users.profile import ShowProfile
 from keystead.users.types import EmailTaken, StoredUser, User, UserStatus
+from keystead.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class Register:
     otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded."""
 
     db: Database
+    vault: Vault
+    applications: Applications
     hasher: Hasher
     rules: PasswordRules
     add_user: AddUser
@@ -50,22 +56,44 @@ class Register:
     refuses: ClassVar = (InvalidInput, EmailTaken, Overloaded)
 
     async def __call__(
-        self, *, email: str, password: str, full_name: str | None
+        self,
+        *,
+        email: str,
+        password: str,
+        full_name: str | None,
+        origin: Origin,
+        client_id: str | None = None,
     ) -> Registered | VerificationRequired:
+        application = self.applications.choose(client_id)
         address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
         hashed = await self.hasher.hash(password)
-        new = NewUser(address, full_name, hashed, status=status, is_verified=False)
+        new = NewUser(
+            email=address, full_name=full_name, password_hash=hashed, status=status, is_verified=False
+        )
         async with self.db.begin() as tx:
-            stored = await self._add(tx, new)
-            session = await self.start_session(tx, stored.id, password_version=1, amr=("pwd",))
+            stored = await self._add(tx, new, application)
+            session = await self.start_session(
+                tx,
+                Holder(stored.id, stored.data_key_wrapped, stored.password_version),
+                origin=origin,
+                application=application,
+                amr=("pwd",),
+            )
         if session is None:  # an attempt: a session starts for an active user only
             return VerificationRequired()
         AUTH_ATTEMPTS.labels("register", "admitted").inc()
         return Registered(self.show_profile(stored), self.issue_token_pair(session))
 
-    async def _add(self, tx: Tx, new: NewUser) -> StoredUser:
+    async def _add(self, tx: Tx, new: NewUser, application: Application) -> StoredUser:
         user_id = await self.add_user(tx, new)
         await roles.grant(tx, user_id, USER)
         await trail.record(tx, Event(EventName.USER_REGISTERED, actor_id=user_id, subject_id=user_id))
+        await queue.request(
+            tx,
+            RequestKind.REGISTRATION,
+            client_id=application.client_id,
+            email_index=self.vault.index(new.email.canonical, purpose="email_index"),
+            user_id=user_id,
+        )
         return await store.load(tx, user_id)

@@ -19,6 +19,7 @@ class TokenPair:
     refresh_token: Secret
     refresh_expires_in: int
     session_id: SessionId
+    client_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class IssueTokenPair:
             session_id=session.id,
             client_id=session.client_id,
             auth_time=session.auth_time,
+            actor_id=session.actor_id,
             amr=session.amr,
             roles=session.roles,
             now=session.now,
@@ -45,4 +47,5 @@ class IssueTokenPair:
             refresh_token=self.refresh_tokens.make(session.id, session.generation),
             refresh_expires_in=int((session.expires_at - session.now).total_seconds()),
             session_id=session.id,
+            client_id=session.client_id,
         )

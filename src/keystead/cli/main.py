@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from keystead import __version__
-from keystead.cli import config, keys, migrate, users
+from keystead.cli import config, erasures, keys, mail, migrate, users
 from keystead.cli.running import load_settings
 from keystead.serving.prepare import prepare
 from keystead.serving.supervisor import serve as serve_until_stopped
@@ -18,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
+app.add_typer(erasures.app, name="erasures")
 app.add_typer(keys.app, name="keys")
+app.add_typer(mail.app, name="mail")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(users.app, name="users")
 

@@ -17,6 +17,7 @@ from keystead.api.rest.server import rest_app
 from keystead.core import open_core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Unavailable
+from keystead.kernel.jobs import keep_doing
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.drain import Drain, refuse_new_connections
 from keystead.serving.http import BoundedHttp
@@ -26,6 +27,8 @@ log = structlog.get_logger("worker")
 
 BACKLOG = 2048
 ACCEPT_WHAT_WAITS = timedelta(milliseconds=100)
+MAIL_INTERVAL = timedelta(milliseconds=500)
+SWEEP_INTERVAL = timedelta(minutes=10)
 
 
 class _Server(uvicorn.Server):
@@ -62,8 +65,11 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_core(settings, workers=int(os.environ["KEYSTEAD_WORKERS"])) as running:
         server = _Server(_config(settings, rest_app(running.core, settings, drain)))
         async with asyncio.TaskGroup() as beside:  # one that fails takes the worker with it, to be replaced
+            core = running.core
             tasks = (
                 beside.create_task(running.keyring.keep_fresh()),
+                beside.create_task(keep_doing("mail", core.mail.deliver, every=MAIL_INTERVAL)),
+                beside.create_task(keep_doing("sweep", core.operations.sweep, every=SWEEP_INTERVAL)),
                 beside.create_task(_stop_when_drained(drain, listener, server)),
             )
             await server.serve(sockets=[listener])

@@ -1,4 +1,4 @@
-"""Routes of `/api/v1/auth`: register, login, refresh, logout, policy."""
+"""Routes of `/api/v1/auth`: register, login, refresh, logout, reauthenticate, policy, CSRF token."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -6,11 +6,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from keystead.api.rest.problems import SeveralCredentials
+from keystead.api.rest.bodies import ClientId, Email, FullName, Password, TokenPairBody, UserBody
+from keystead.api.rest.problems import CsrfRefused, OriginRefused, SeveralCredentials
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
-from keystead.api.rest.users import FullName, UserBody
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll
+from keystead.auth.reauthenticate import Reauthenticate
 from keystead.auth.refresh import Refresh
 from keystead.auth.refusals import RefreshRefused
 from keystead.auth.register import Register, VerificationRequired
@@ -18,36 +19,31 @@ from keystead.auth.token_pair import TokenPair
 from keystead.kernel.caller import Access, NotSignedIn
 from keystead.users.passwords import MAX_BYTES
 
-# Longer than any password that could be right, so that its length is judged by the rules and not by the decoder.
-Password = Annotated[str, Meta(min_length=1, max_length=8192)]
-Email = Annotated[
-    str, Meta(min_length=3, max_length=320, description="name@domain", extra_json_schema={"format": "email"})
-]
 RefreshTokenText = Annotated[str, Meta(min_length=1, max_length=8192)]
+
+# What a browser keeps of the pages of this origin; not its cookies, which other services of the domain may own.
+_CLEAR = '"cache", "storage"'
 
 
 class RegisterBody(msgspec.Struct, forbid_unknown_fields=True):
     email: Email
     password: Password
     full_name: FullName | None = None
+    client_id: ClientId | None = None
 
 
 class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
     email: Email
     password: Password
+    client_id: ClientId | None = None
+
+
+class ReauthenticateBody(msgspec.Struct, forbid_unknown_fields=True):
+    password: Password
 
 
 class RefreshTokenBody(msgspec.Struct, forbid_unknown_fields=True):
     refresh_token: RefreshTokenText
-
-
-class TokenPairBody(msgspec.Struct, kw_only=True):
-    access_token: str
-    token_type: str = "Bearer"
-    expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
-    session_id: str
 
 
 class RegisteredBody(TokenPairBody, kw_only=True):
@@ -66,42 +62,57 @@ class PolicyBody(msgspec.Struct, kw_only=True):
     expires: bool = False
 
 
+class CsrfBody(msgspec.Struct):
+    csrf_token: str
+
+
 async def register(call: Call) -> Reply:
     body: RegisterBody = call.body
+    _require_origin(call, body.client_id)
     outcome = await call.core.auth.register(
-        email=body.email, password=body.password, full_name=body.full_name
+        email=body.email,
+        password=body.password,
+        full_name=body.full_name,
+        origin=call.origin,
+        client_id=body.client_id,
     )
     if isinstance(outcome, VerificationRequired):
         return Reply(HTTPStatus.ACCEPTED, VerificationRequiredBody())
-    registered = RegisteredBody(
-        **msgspec.structs.asdict(_pair(outcome.token_pair)), user=UserBody.of(outcome.user)
-    )
-    return Reply(HTTPStatus.CREATED, registered)
+    pair, headers = _pair(call, outcome.token_pair)
+    registered = RegisteredBody(**msgspec.structs.asdict(pair), user=UserBody.of(outcome.user))
+    return Reply(HTTPStatus.CREATED, registered, headers=headers)
 
 
 async def login(call: Call) -> Reply:
     body: LoginBody = call.body
-    pair = await call.core.auth.login(email=body.email, password=body.password)
-    return Reply(body=_pair(pair))
+    _require_origin(call, body.client_id)
+    pair = await call.core.auth.login(
+        email=body.email, password=body.password, origin=call.origin, client_id=body.client_id
+    )
+    return _reply(call, pair)
 
 
 async def refresh(call: Call) -> Reply:
-    token = _credential(call)
+    token, _ = _credential(call)
     if token is None:
         raise RefreshRefused
-    return Reply(body=_pair(await call.core.auth.refresh(token)))
+    return _reply(call, await call.core.auth.refresh(token))
 
 
 async def logout(call: Call) -> Reply:
-    token = _credential(call)
+    token, is_refresh_token = _credential(call)
     if token is None:
         raise NotSignedIn
-    if call.body is not None or token.startswith("rt_"):
+    if is_refresh_token or token.startswith("rt_"):
         await call.core.auth.logout_with_refresh_token(token)
     else:
         identity = await call.core.auth.identify(token)
         await call.core.auth.logout(identity.caller.session_id)
-    return Reply(HTTPStatus.NO_CONTENT)
+    cookie = call.cookies.find(call.request.headers)
+    if cookie is None:
+        return Reply(HTTPStatus.NO_CONTENT)
+    headers = {"set-cookie": call.cookies.clear(cookie.application), "clear-site-data": _CLEAR}
+    return Reply(HTTPStatus.NO_CONTENT, headers=headers)
 
 
 async def logout_all(call: Call) -> Reply:
@@ -109,28 +120,63 @@ async def logout_all(call: Call) -> Reply:
     return Reply(HTTPStatus.NO_CONTENT)
 
 
+async def reauthenticate(call: Call) -> Reply:
+    body: ReauthenticateBody = call.body
+    token = call.bearer_token()
+    if token is None:
+        raise NotSignedIn
+    pair = await call.core.auth.reauthenticate(token, password=body.password, origin=call.origin)
+    return _reply(call, pair)
+
+
 async def policy(call: Call) -> Reply:
     minimum = call.settings.auth.password.min_length
     return Reply(body=PolicyBody(min_length=minimum, max_bytes=MAX_BYTES))
 
 
-def _credential(call: Call) -> str | None:
-    """The token in the header or in the body. Raises SeveralCredentials for both."""
+async def csrf(call: Call) -> Reply:
+    cookie = call.cookies.find(call.request.headers)
+    session_id = None if cookie is None else call.core.auth.csrf.session_of(cookie.token)
+    if session_id is None:
+        raise RefreshRefused
+    return Reply(body=CsrfBody(call.core.auth.csrf.make(session_id).reveal()))
+
+
+def _credential(call: Call) -> tuple[str | None, bool]:
+    """The one token, from the header, the body or the cookie, and whether it can only be a refresh token.
+
+    Raises SeveralCredentials; OriginRefused and CsrfRefused for a cookie.
+    """
     body: RefreshTokenBody | None = call.body
     bearer = call.bearer_token()
-    if body is not None and bearer is not None:
+    cookie = call.cookies.find(call.request.headers)
+    if sum(given is not None for given in (body, bearer, cookie)) > 1:
         raise SeveralCredentials
-    return bearer if body is None else body.refresh_token
+    if cookie is not None:
+        call.require_csrf(cookie)
+        return cookie.token, True
+    return (bearer, False) if body is None else (body.refresh_token, True)
 
 
-def _pair(pair: TokenPair) -> TokenPairBody:
-    return TokenPairBody(
-        access_token=pair.access_token.reveal(),
-        expires_in=pair.expires_in,
-        refresh_token=pair.refresh_token.reveal(),
-        refresh_expires_in=pair.refresh_expires_in,
-        session_id=str(pair.session_id),
-    )
+def _require_origin(call: Call, client_id: str | None) -> None:
+    """A foreign page may not sign its visitor in to an account of its own choice. Raises OriginRefused."""
+    application = call.core.applications.choose(client_id)
+    if application.uses_cookies:
+        call.cookies.require_origin(application, call.request.headers)
+
+
+def _reply(call: Call, pair: TokenPair) -> Reply:
+    body, headers = _pair(call, pair)
+    return Reply(body=body, headers=headers)
+
+
+def _pair(call: Call, pair: TokenPair) -> tuple[TokenPairBody, dict[str, str]]:
+    """As the session's application takes it: in the answer, or with the refresh token in a cookie."""
+    application = call.core.applications.of(pair.client_id)
+    if not application.uses_cookies:
+        return TokenPairBody.of(pair), {}
+    cookie = call.cookies.set(application, pair.refresh_token.reveal(), max_age=pair.refresh_expires_in)
+    return TokenPairBody.of(pair, in_cookie=True), {"set-cookie": cookie}
 
 
 ROUTES = (
@@ -146,7 +192,7 @@ ROUTES = (
             Answer(HTTPStatus.ACCEPTED, VerificationRequiredBody, "The address must be proven first."),
         ),
         requires=Register.requires,
-        refuses=Register.refuses,
+        refuses=(*Register.refuses, OriginRefused),
     ),
     Route(
         method="POST",
@@ -157,7 +203,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "Signed in."),),
         requires=Login.requires,
-        refuses=Login.refuses,
+        refuses=(*Login.refuses, OriginRefused),
     ),
     Route(
         method="POST",
@@ -169,7 +215,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "The next pair."),),
         requires=Refresh.requires,
-        refuses=(*Refresh.refuses, SeveralCredentials),
+        refuses=(*Refresh.refuses, SeveralCredentials, OriginRefused, CsrfRefused),
     ),
     Route(
         method="POST",
@@ -181,7 +227,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.NO_CONTENT, description="The session has ended."),),
         requires=Logout.requires,
-        refuses=(*Logout.refuses, NotSignedIn, SeveralCredentials),
+        refuses=(*Logout.refuses, NotSignedIn, SeveralCredentials, OriginRefused, CsrfRefused),
     ),
     Route(
         method="POST",
@@ -192,11 +238,31 @@ ROUTES = (
         requires=LogoutAll.requires,
     ),
     Route(
+        method="POST",
+        path="/api/v1/auth/reauthenticate",
+        handler=reauthenticate,
+        summary="Prove once more who you are: a new session takes the place of this one",
+        body=ReauthenticateBody,
+        max_body_bytes=AUTH_BODY_BYTES,
+        answers=(Answer(HTTPStatus.OK, TokenPairBody, "The pair of the new session."),),
+        requires=Reauthenticate.requires,
+        refuses=(*Reauthenticate.refuses, SeveralCredentials),
+    ),
+    Route(
         method="GET",
         path="/api/v1/auth/policy",
         handler=policy,
         summary="The rules for new passwords",
         answers=(Answer(HTTPStatus.OK, PolicyBody, "The rules."),),
         requires=Access.PUBLIC,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/auth/csrf",
+        handler=csrf,
+        summary="The CSRF token of the session in the cookie",
+        answers=(Answer(HTTPStatus.OK, CsrfBody, "Send it as X-CSRF-Token."),),
+        requires=Access.REFRESH_COOKIE,
+        refuses=(RefreshRefused, OriginRefused, SeveralCredentials),
     ),
 )

@@ -71,7 +71,7 @@ def _article(route: Route) -> str:
     body = f"<p>Body: <code>{_fields(route)}</code></p>" if route.body else ""
     return (
         f'<article><h3><span class="method">{route.method}</span><code>{escape(route.path)}</code></h3>'
-        f"<p>{escape(route.summary)}. Needs: <code>{escape(route.requires)}</code>.</p>{body}"
+        f"<p>{escape(route.summary)}. Needs: <code>{escape(str(route.requires))}</code>.</p>{body}"
         f"<p>Answers: {answers}</p><p>Refuses: {refusals}</p></article>"
     )
 

@@ -49,7 +49,10 @@ Accepted without effect in this version, with a warning: {later}.
 
 def permissions() -> str:
     """Who may call what."""
-    rows = "\n".join(f"| `{route.method} {route.path}` | `{route.requires}` |" for route in ROUTES)
+    rows = "\n".join(
+        f"| `{route.method} {route.path}` | `{route.requires}` | {'yes' if route.is_sensitive else ''} |"
+        for route in ROUTES
+    )
     roles = "\n".join(
         f"| `{role}` | {', '.join(f'`{name}`' for name in sorted(granted)) or 'their own account'} |"
         for role, granted in BUILT_IN.items()
@@ -57,11 +60,13 @@ def permissions() -> str:
     return f"""{_NOTE}
 # Permissions
 
-What each route requires: `public`, a signed-in caller, a refresh token, or a permission. A route that is not listed
-here does not exist.
+What each route requires: `public`, a signed-in caller, a refresh token, the token in a mailed link (`ticket`), the
+owner, or a permission. Where a fresh proof is needed, the caller signed in within the last five minutes
+(`POST /api/v1/auth/reauthenticate`). Nobody acts on an account that may do what they may not. A route that is not
+listed here does not exist.
 
-| route | requires |
-| --- | --- |
+| route | requires | fresh proof |
+| --- | --- | --- |
 {rows}
 
 | role | permits |

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keystead.api.address import TrustedProxies
-from keystead.api.rest.routes import Drain
+from keystead.api.rest.routes import ADDRESS, Drain
 from keystead.kernel.telemetry import bind_request_id, observe_request
 
 log = structlog.get_logger("http")
@@ -51,6 +51,8 @@ class Edge:
         request_id = _request_id(headers)
         structlog.contextvars.clear_contextvars()
         bind_request_id(request_id)
+        peer: Any = scope.get("client") or ("unix",)
+        scope[ADDRESS] = self._proxies.client(peer[0], ",".join(headers.getlist("x-forwarded-for")))
         status = _CLIENT_GONE
 
         async def send_with_headers(message: Message) -> None:
@@ -63,7 +65,7 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._note(scope, headers, status, perf_counter() - started)
+            self._note(scope, status, perf_counter() - started)
 
     def _headers(self, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
         is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
@@ -78,18 +80,17 @@ class Edge:
             headers.append((b"connection", b"close"))
         return headers
 
-    def _note(self, scope: Scope, headers: Headers, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = scope.get("keystead.route", "unmatched")
         observe_request(method, route, status, seconds)
-        peer: Any = scope.get("client") or ("unix",)
         log.info(
             "request",
             method=method,
             route=route,
             status=status,
             ms=round(seconds * 1000, 2),
-            address=self._proxies.client(peer[0], ",".join(headers.getlist("x-forwarded-for"))),
+            address=scope[ADDRESS],
         )
 
 

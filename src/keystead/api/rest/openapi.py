@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from keystead import __version__
-from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, Problem, status_of
+from keystead.api.rest.cookies import PREFIX
+from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, IfMatchInvalid, Problem, status_of
 from keystead.api.rest.routes import Answer, Route
-from keystead.kernel.caller import Access, Permission
+from keystead.kernel.caller import Access, AnyOf, OwnerOr, Permission
 from keystead.kernel.errors import InvalidInput, Refusal
 
 _REF = "#/components/schemas/{name}"
@@ -43,6 +44,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "securitySchemes": {
                 "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "refresh_token": {"type": "http", "scheme": "bearer", "bearerFormat": "rt_…"},
+                "refresh_cookie": {"type": "apiKey", "in": "cookie", "name": f"{PREFIX}CLIENT_ID"},
             },
         },
     }
@@ -63,13 +65,12 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": {str(answer.status.value): _answer(answer) for answer in route.answers},
         "x-requires": str(route.requires),
     }
-    if parameters := [part[1:-1] for part in route.path.split("/") if part.startswith("{")]:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-            for name in parameters
-        ]
+    if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
+        operation["parameters"] = parameters
     if route.body is not None:
-        schema = {"$ref": _REF.format(name=route.body.__name__)}
+        schema: dict[str, Any] = {"$ref": _REF.format(name=route.body.__name__)}
+        if route.text_body is not None:
+            schema = {"oneOf": [schema, msgspec.json.schema(route.text_body)]}
         operation["requestBody"] = {
             "required": not route.body_is_optional,
             "content": {media_type: {"schema": schema} for media_type in route.media_types},
@@ -84,15 +85,62 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in names
+    ]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    (_,), components = msgspec.json.schema_components([route.query])
+    properties = components[route.query.__name__]["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        for name, schema in properties.items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that is not there is not sent: there is no way to write null in a URL."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        return dict(choices[0])
+    if None in schema.get("enum", ()):
+        return {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
+    return {name: value for name, value in schema.items() if name != "default"}
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    parameters = []
+    if route.takes_key:
+        text = "Names the request, so that a repetition makes nothing again and gets the same answer."
+        parameters.append(("Idempotency-Key", text, {"type": "string", "pattern": "^[!-~]{1,255}$"}))
+    if IfMatchInvalid in route.refuses:
+        text = "The ETag that the change may be made to."
+        parameters.append(("If-Match", text, {"type": "string", "pattern": '^"[0-9]{1,10}"$'}))
+    return [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
+        for name, text, schema in parameters
+    ]
+
+
 def _security(route: Route) -> list[dict[str, list[str]]]:
     match route.requires:
         case Access.PUBLIC:
             return []
-        case Access.REFRESH_TOKEN:  # in the header, or in the body
+        case Access.TICKET:  # in the body
+            return []
+        case Access.REFRESH_TOKEN:  # in the header, in the body or in the cookie
             return [{"refresh_token": []}, {}]
+        case Access.REFRESH_COOKIE:
+            return [{"refresh_cookie": []}]
         case Access.SIGNED_IN_OR_REFRESH_TOKEN:
             return [{"access_token": []}, {"refresh_token": []}, {}]
-        case Access.SIGNED_IN | Permission():
+        case Access.SIGNED_IN | Access.SIGNED_IN_WITH_PASSWORD | Permission() | OwnerOr() | AnyOf():
             return [{"access_token": []}]
 
 

@@ -5,14 +5,18 @@ from typing import Any
 
 import msgspec
 
+from keystead.accounts.set_status import StatusMismatch
 from keystead.accounts.verify_user import SeveralAttempts
 from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused, RefreshTooOften
 from keystead.jwt.issuer import TokenTooLarge
 from keystead.jwt.jws import TokenRejected
 from keystead.jwt.rotation import UnknownSigningKey
-from keystead.kernel.caller import NotSignedIn, PermissionMissing
+from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
-from keystead.users.types import EmailTaken, UserNotFound
+from keystead.roles.types import LastAdministrator, RoleBuiltIn, RoleNotFound, RoleTaken
+from keystead.sessions.types import SessionNotFound
+from keystead.tickets.types import KeyReused, TicketRefused
+from keystead.users.types import EmailTaken, IdTaken, UserNotFound, VersionMismatch
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -25,6 +29,32 @@ class MalformedRequest(Refusal):
 class SeveralCredentials(Refusal):
     code = "several_credentials"
     message = "Send one credential: in the header or in the body."
+
+
+class OriginRefused(Refusal):
+    """A page of another origin than the application's sent a cookie, or asked for one."""
+
+    code = "origin_refused"
+    message = "Pages of this origin may not use this application's cookies."
+
+
+class CsrfRefused(Refusal):
+    """Every call that a cookie authenticates carries the token of GET /api/v1/auth/csrf in X-CSRF-Token."""
+
+    code = "csrf_refused"
+    message = "The CSRF token is missing or of another session. Fetch a new one."
+
+
+class RefreshTokenRequired(Refusal):
+    """An access token must not become something that lives longer."""
+
+    code = "refresh_token_required"
+    message = "Send the current refresh token of this session as bearer."
+
+
+class IfMatchInvalid(Refusal):
+    code = "if_match_invalid"
+    message = 'If-Match must be the ETag of an earlier answer, such as "7".'
 
 
 class CredentialInUrl(Refusal):
@@ -81,14 +111,22 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     MalformedRequest: HTTPStatus.BAD_REQUEST,
     SeveralCredentials: HTTPStatus.BAD_REQUEST,
     CredentialInUrl: HTTPStatus.BAD_REQUEST,
+    IfMatchInvalid: HTTPStatus.BAD_REQUEST,
     LoginRefused: HTTPStatus.UNAUTHORIZED,
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     RefreshRefused: HTTPStatus.UNAUTHORIZED,
+    TicketRefused: HTTPStatus.UNAUTHORIZED,
     TokenRejected: HTTPStatus.UNAUTHORIZED,
+    CsrfRefused: HTTPStatus.FORBIDDEN,
     EmailUnverified: HTTPStatus.FORBIDDEN,
+    OriginRefused: HTTPStatus.FORBIDDEN,
     PermissionMissing: HTTPStatus.FORBIDDEN,
     PreflightRefused: HTTPStatus.FORBIDDEN,
+    ReauthenticationRequired: HTTPStatus.FORBIDDEN,
+    RefreshTokenRequired: HTTPStatus.FORBIDDEN,
+    RoleNotFound: HTTPStatus.NOT_FOUND,
     RouteNotFound: HTTPStatus.NOT_FOUND,
+    SessionNotFound: HTTPStatus.NOT_FOUND,
     UnknownSigningKey: HTTPStatus.NOT_FOUND,
     UserNotFound: HTTPStatus.NOT_FOUND,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -96,10 +134,17 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     HeadTimeout: HTTPStatus.REQUEST_TIMEOUT,
     HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     EmailTaken: HTTPStatus.CONFLICT,
+    IdTaken: HTTPStatus.CONFLICT,
+    LastAdministrator: HTTPStatus.CONFLICT,
+    RoleBuiltIn: HTTPStatus.CONFLICT,
+    RoleTaken: HTTPStatus.CONFLICT,
     SeveralAttempts: HTTPStatus.CONFLICT,
+    StatusMismatch: HTTPStatus.CONFLICT,
+    VersionMismatch: HTTPStatus.PRECONDITION_FAILED,
     PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TokenTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,  # the operator's to mend, not the client's

@@ -1,15 +1,19 @@
 """How a route is declared, and what a handler gets and gives."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 from starlette.requests import Request
 
+from keystead.api.rest.cookies import CookieRules, RefreshCookie, require_csrf
 from keystead.api.rest.problems import (
     CredentialInUrl,
+    IfMatchInvalid,
     InternalError,
     MalformedRequest,
     PayloadTooLarge,
@@ -20,12 +24,31 @@ from keystead.api.rest.problems import (
 )
 from keystead.auth.identify import Identity
 from keystead.core import Core
-from keystead.kernel.caller import Access, NotSignedIn, Permission, PermissionMissing, Requirement
-from keystead.kernel.errors import InvalidInput, Refusal, Unavailable
+from keystead.kernel.caller import (
+    Access,
+    AnyOf,
+    NotSignedIn,
+    Origin,
+    OwnerOr,
+    Permission,
+    PermissionMissing,
+    Requirement,
+)
+from keystead.kernel.errors import FieldError, InvalidInput, Refusal, Unavailable
+from keystead.kernel.ids import SessionId, UserId
+from keystead.sessions.types import SessionNotFound
 from keystead.settings import Settings
+from keystead.tickets.types import Once
+from keystead.users.types import UserNotFound
 
 AUTH_BODY_BYTES = 16384
+PROFILE_BODY_BYTES = 65536
+ADDRESS = "keystead.address"  # of the client, in the ASGI scope
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
+FORM = "application/x-www-form-urlencoded"
+MAX_USER_AGENT = 512
+MAX_KEY_LENGTH = 255
+_ETAG = re.compile(r'(?:W/)?"(\d{1,10})"', re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +75,11 @@ class Call:
     settings: Settings
     drain: Drain
     documents: Documents
+    cookies: CookieRules
+    route: "Route"
     body: Any = None
+    query: Any = None
+    raw_body: bytes = b""
     identified: Identity | None = None
 
     @property
@@ -68,6 +95,55 @@ class Call:
             raise SeveralCredentials
         scheme, _, token = values[0].partition(" ") if values else ("", "", "")
         return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
+    def origin(self) -> Origin:
+        """Where the request comes from."""
+        user_agent = self.request.headers.get("user-agent", "")
+        return Origin(self.request.scope[ADDRESS], user_agent[:MAX_USER_AGENT])
+
+    def require_csrf(self, cookie: RefreshCookie) -> None:
+        """Raises CsrfRefused unless the CSRF token of the cookie's session came along."""
+        require_csrf(self.core.auth.csrf, cookie, self.request.headers)
+
+    def user_id(self, name: str = "user_id") -> UserId:
+        """The id in the path. Raises UserNotFound for what is none: nobody has it."""
+        return UserId(_canonical_uuid(self.request.path_params[name], UserNotFound))
+
+    def session_id(self, name: str = "session_id") -> SessionId:
+        """The id in the path. Raises SessionNotFound for what is none."""
+        return SessionId(_canonical_uuid(self.request.path_params[name], SessionNotFound))
+
+    def expected_version(self) -> int | None:
+        """What `If-Match` names, if it is there (RFC 9110 §13.1.1). Raises IfMatchInvalid."""
+        given = self.request.headers.get("if-match")
+        if given is None or given.strip() == "*":
+            return None
+        match = _ETAG.fullmatch(given.strip())
+        if match is None:
+            raise IfMatchInvalid
+        return int(match[1])
+
+    def once(self) -> Once | None:
+        """The request's name, if it has one (Idempotency-Key). Raises InvalidInput."""
+        key = self.request.headers.get("idempotency-key")
+        if key is None:
+            return None
+        if not (0 < len(key) <= MAX_KEY_LENGTH and key.isascii() and key.isprintable()):
+            message = f"Use 1 to {MAX_KEY_LENGTH} printable ASCII characters in Idempotency-Key."
+            raise InvalidInput(FieldError("", "idempotency_key_invalid", message))
+        route = f"{self.route.method} {self.route.path}"
+        return Once(self.identity.caller.user_id, route, key, self.raw_body)
+
+
+def _canonical_uuid(text: str, refusal: type[Refusal]) -> UUID:
+    try:
+        value = UUID(text)
+    except ValueError:
+        raise refusal from None
+    if str(value) != text:  # another spelling of an id is the id of nothing
+        raise refusal
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +181,23 @@ class Route:
     answers: tuple[Answer, ...]
     requires: Requirement
     refuses: tuple[type[Refusal], ...] = ()
+    is_sensitive: bool = False
+    takes_key: bool = False
+    query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    text_body: Any = None  # the type of a bare JSON string that is taken instead of `body`
+    body_is_form: bool = False
     body_is_optional: bool = False
     max_body_bytes: int | None = None
 
     @property
     def needs_identity(self) -> bool:
-        return self.requires == Access.SIGNED_IN or isinstance(self.requires, Permission)
+        return self.requires == Access.SIGNED_IN or isinstance(self.requires, Permission | OwnerOr | AnyOf)
 
     @property
     def media_types(self) -> tuple[str, ...]:
+        if self.body_is_form:
+            return (FORM,)
         return ("application/json", MERGE_PATCH) if self.method == "PATCH" else ("application/json",)
 
     def refusals(self) -> Iterator[type[Refusal]]:
@@ -122,8 +205,10 @@ class Route:
         found: set[type[Refusal]] = {*self.refuses, CredentialInUrl, MalformedRequest, InternalError}
         if self.needs_identity:
             found |= {NotSignedIn, SeveralCredentials, Unavailable}
-        if isinstance(self.requires, Permission):
+        if isinstance(self.requires, Permission | AnyOf):
             found.add(PermissionMissing)
+        if self.query is not None or self.takes_key:
+            found.add(InvalidInput)
         if self.body is not None:
             found |= {InvalidInput, PayloadTooLarge, UnsupportedMediaType, RequestTimeout, Unavailable}
         return iter(sorted(found, key=lambda kind: (status_of(kind), kind.code)))

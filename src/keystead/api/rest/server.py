@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keystead.api.address import TrustedProxies
 from keystead.api.rest import docs, openapi
 from keystead.api.rest.catalogue import ROUTES
+from keystead.api.rest.cookies import CookieRules, origins_with_cookies
 from keystead.api.rest.cors import Cors
-from keystead.api.rest.decoding import decode, read_body, require_json
+from keystead.api.rest.decoding import decode, decode_form, decode_query, read_body, require_media_type
 from keystead.api.rest.middleware import Edge
 from keystead.api.rest.problems import (
     MEDIA_TYPE,
@@ -35,7 +36,7 @@ from keystead.api.rest.routes import Call, Documents, Drain, Reply, Route
 from keystead.auth.identify import Identity
 from keystead.core import Core
 from keystead.jwt.jws import TokenRejected
-from keystead.kernel.caller import NotSignedIn, Permission
+from keystead.kernel.caller import AnyOf, Caller, NotSignedIn, Permission
 from keystead.kernel.errors import Refusal
 from keystead.kernel.telemetry import current_request_id
 from keystead.settings import Settings
@@ -58,8 +59,18 @@ def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
         default=PathApp("unmatched", {}, environment),
         redirect_slashes=False,
     )
-    if settings.cors.allowed_origins:
-        app = Cors(app, settings.cors, methods=sorted({route.method for route in ROUTES}))
+    with_cookies = origins_with_cookies(core.applications.with_cookies)
+    origins = frozenset().union(
+        settings.cors.allowed_origins, *(each.origins for each in core.applications.all)
+    )
+    if origins:
+        app = Cors(
+            app,
+            origins=origins,
+            with_cookies=with_cookies,
+            methods=sorted({route.method for route in ROUTES}),
+            max_age=settings.cors.max_age_secs,
+        )
     return Edge(
         app,
         drain=drain,
@@ -71,12 +82,17 @@ def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
 class Environment:
     """What every call carries."""
 
-    __slots__ = ("core", "documents", "drain", "settings")
+    __slots__ = ("cookies", "core", "documents", "drain", "settings")
 
     def __init__(self, core: Core, settings: Settings, drain: Drain) -> None:
         self.core = core
         self.settings = settings
         self.drain = drain
+        self.cookies = CookieRules(
+            core.applications,
+            own_origin=_origin_of(settings.public_url),
+            same_site=settings.cookies.same_site,
+        )
         self.documents = Documents(
             openapi=msgspec.json.encode(openapi.document(ROUTES)), index=docs.index(ROUTES)
         )
@@ -117,13 +133,14 @@ class PathApp:
         if route is None:
             raise MethodNotAllowed(allow=self._allow)
         env = self._environment
-        call = Call(request, env.core, env.settings, env.drain, env.documents)
+        call = Call(request, env.core, env.settings, env.drain, env.documents, env.cookies, route)
         if route.needs_identity:
             call.identified = await _identify(call)
-            if isinstance(route.requires, Permission):
-                call.identified.caller.require(route.requires)
+            _admit(call.identified.caller, route)
+        if route.query is not None:
+            call.query = decode_query(request.query_params.multi_items(), route.query)
         if route.body is not None:
-            call.body = await _body(request, route, env.settings)
+            await _read_body(call, env.settings)
         return await route.handler(call)
 
 
@@ -147,15 +164,28 @@ async def _identify(call: Call) -> Identity:
     return await call.core.auth.identify(token)
 
 
-async def _body(request: Request, route: Route, settings: Settings) -> msgspec.Struct | None:
-    if route.body is None:
-        return None
-    data = await read_body(request, max_bytes=route.max_body_bytes or settings.server.max_request_size)
-    if route.body_is_optional and not data:
-        return None
-    require_json(request, also=route.media_types)
-    body: msgspec.Struct = decode(data, route.body)
-    return body
+def _admit(caller: Caller, route: Route) -> None:
+    """What the verb asks for first, asked before a byte of the body is read."""
+    match route.requires:
+        case Permission() as permission:
+            caller.require(permission)
+        case AnyOf(permissions=permissions) if not any(map(caller.may, permissions)):
+            caller.require(permissions[0])
+        case _:
+            pass
+
+
+async def _read_body(call: Call, settings: Settings) -> None:
+    route = call.route
+    data = await read_body(call.request, max_bytes=route.max_body_bytes or settings.server.max_request_size)
+    if route.body is None or (route.body_is_optional and not data):
+        return
+    require_media_type(call.request, route.media_types)
+    call.raw_body = data
+    if route.body_is_form:
+        call.body = decode_form(data, route.body)
+    else:
+        call.body = decode(data, route.body, text=route.text_body)
 
 
 def _check_edges(request: Request) -> None:
@@ -186,6 +216,11 @@ def _encode(reply: Reply) -> tuple[Message, Message]:
         {"type": "http.response.start", "status": reply.status.value, "headers": headers},
         {"type": "http.response.body", "body": body},
     )
+
+
+def _origin_of(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _with_head(methods: Iterable[str]) -> list[str]:

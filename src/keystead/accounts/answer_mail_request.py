@@ -1,0 +1,127 @@
+"""What was asked of an address becomes a mail to whoever has it, or nothing."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from keystead.accounts.change_email import NewAddress
+from keystead.accounts.write_mail import LINKS
+from keystead.kernel.db import Database, Tx
+from keystead.notices import queue, store
+from keystead.notices.queue import RequestKind
+from keystead.notices.store import MailRequest
+from keystead.notices.types import MailKind
+from keystead.tickets import store as tickets
+from keystead.tickets.desk import Desk
+from keystead.tickets.types import Purpose
+from keystead.users import store as users
+from keystead.users.types import StoredUser, UserStatus
+from keystead.vault import Vault
+
+# So many mails of one kind in so long a time are enough for one mailbox, however often somebody asks.
+MAX_MAILS = 5
+WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and everybody who has its address: at most one account, and attempts, the newest first."""
+
+    request: MailRequest
+    found: list[StoredUser]
+
+    @property
+    def account(self) -> StoredUser | None:
+        return next((user for user in self.found if user.status != UserStatus.PENDING), None)
+
+    @property
+    def attempts(self) -> list[StoredUser]:
+        return [user for user in self.found if user.status == UserStatus.PENDING]
+
+    def answer(self) -> tuple[MailKind, StoredUser] | None:
+        """Which mail goes to whom."""
+        account = self.account
+        if account is None:
+            return self._answer_attempts()
+        if account.status not in (UserStatus.ACTIVE, UserStatus.LOCKED):
+            return None
+        if self.request.kind == RequestKind.RECOVERY:
+            return MailKind.RESET_PASSWORD, account
+        if account.email_verified_at is None:
+            return MailKind.VERIFY_EMAIL, account
+        return MailKind.ALREADY_REGISTERED, account
+
+    def _answer_attempts(self) -> tuple[MailKind, StoredUser] | None:
+        attempts = self.attempts
+        if self.request.kind == RequestKind.REGISTRATION:
+            own = [each for each in attempts if each.id == self.request.user_id]
+            return (MailKind.VERIFY_EMAIL, own[0]) if own else None
+        if not attempts:
+            return None
+        if self.request.kind == RequestKind.VERIFICATION and len(attempts) == 1:
+            return MailKind.VERIFY_EMAIL, attempts[0]
+        # Whose attempt it was nobody knows, so the mailbox's owner sets a password of their own.
+        return MailKind.COMPLETE_REGISTRATION, attempts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMailRequest:
+    """Takes one request and answers it, in one transaction. False where there was none.
+
+    Here, and not in the request that asked, is the address looked up: so nobody learns from an answer, or from how
+    long it took, whether it has an account.
+    """
+
+    db: Database
+    vault: Vault
+    desk: Desk
+
+    async def __call__(self) -> bool:
+        async with self.db.begin() as tx:
+            request = await store.take_request(tx)
+            if request is None:
+                return False
+            asked = Asked(request, await users.list_by_email(tx, request.email_index))
+            if request.kind == RequestKind.EMAIL_CHANGE:
+                await self._answer_email_change(tx, asked)
+            elif (answer := asked.answer()) is not None:
+                await self._send(tx, asked, *answer)
+        return True
+
+    async def _answer_email_change(self, tx: Tx, asked: Asked) -> None:
+        """The link goes to the new address if it is free; if not, its owner is told, and nobody else."""
+        request, account = asked.request, asked.account
+        if account is not None:
+            if account.id != request.user_id:
+                await self._send(tx, asked, MailKind.EMAIL_IN_USE, account)
+            return
+        if request.ticket_id is None or request.user_id is None:
+            return
+        ticket = await tickets.find_live(tx, request.ticket_id, Purpose.CHANGE_EMAIL)
+        data_key = await self.vault.load_data_key(tx, request.user_id)
+        if ticket is None or data_key is None:
+            return
+        await queue.enqueue(
+            tx,
+            MailKind.CHANGE_EMAIL,
+            client_id=request.client_id,
+            user_id=request.user_id,
+            data_key=data_key,
+            facts={"to": NewAddress.open(data_key, ticket).email},
+            ticket_id=ticket.id,
+        )
+
+    async def _send(self, tx: Tx, asked: Asked, kind: MailKind, user: StoredUser) -> None:
+        everybody = [each.id for each in asked.found]
+        if await store.count_recent(tx, everybody, kind.value, within=WITHIN) >= MAX_MAILS:
+            return
+        ticket_id = None
+        if kind in LINKS:
+            _, purpose = LINKS[kind]
+            ticket_id = await self.desk.issue(
+                tx,
+                purpose,
+                user_id=user.id,
+                client_id=asked.request.client_id,
+                password_version=user.password_version,
+            )
+        await queue.enqueue(tx, kind, client_id=asked.request.client_id, user_id=user.id, ticket_id=ticket_id)

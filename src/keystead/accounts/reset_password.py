@@ -1,0 +1,150 @@
+"""Set a new password with a link from a mail: asked for by its owner, or started by an administrator."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keystead.accounts.account import LoadForAct
+from keystead.accounts.attempts import SettleAttempts
+from keystead.audit import trail
+from keystead.audit.types import Event, EventName
+from keystead.kernel.application import Applications
+from keystead.kernel.caller import Access, Actor, Operator, Permission, PermissionMissing
+from keystead.kernel.db import Database, Tx
+from keystead.kernel.errors import InvalidInput, Overloaded
+from keystead.kernel.ids import UserId
+from keystead.notices import queue
+from keystead.notices.queue import RequestKind
+from keystead.notices.types import MailKind
+from keystead.sessions.listing import end_all
+from keystead.sessions.types import EndReason
+from keystead.tickets.desk import Desk
+from keystead.tickets.types import Purpose, Ticket, TicketRefused
+from keystead.users import store
+from keystead.users.email import parse_email
+from keystead.users.passwords import Hasher, PasswordRules
+from keystead.users.profile import ShowProfile
+from keystead.users.types import EmailTaken, StoredUser, UserNotFound, UserStatus
+from keystead.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class ForgotPassword:
+    """A link to set a new password, if the address has an account: the same work and answer for every address."""
+
+    db: Database
+    vault: Vault
+    applications: Applications
+    requires: ClassVar = Access.PUBLIC
+    refuses: ClassVar = (InvalidInput,)
+
+    async def __call__(self, *, email: str, client_id: str | None = None) -> None:
+        application = self.applications.choose(client_id)
+        index = self.vault.index(parse_email(email).canonical, purpose="email_index")
+        async with self.db.begin() as tx:
+            await queue.request(tx, RequestKind.RECOVERY, client_id=application.client_id, email_index=index)
+            await trail.record(tx, Event(EventName.RECOVERY_REQUESTED))
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPassword:
+    """The new password holds, every session ends, a locked account opens, and an attempt becomes the account.
+
+    What is refused uses nothing up: a password that breaks the rules leaves the link as it was. Raises TicketRefused,
+    InvalidInput, EmailTaken, Overloaded.
+    """
+
+    db: Database
+    desk: Desk
+    hasher: Hasher
+    rules: PasswordRules
+    show_profile: ShowProfile
+    settle_attempts: SettleAttempts
+    requires: ClassVar = Access.TICKET
+    refuses: ClassVar = (TicketRefused, InvalidInput, EmailTaken, Overloaded)
+
+    async def __call__(self, *, token: str, password: str) -> None:
+        ticket = await self.desk.peek(self.db, token, Purpose.RESET_PASSWORD)
+        await self._check(ticket, password)
+        hashed = await self.hasher.hash(password)
+        async with self.db.begin() as tx:
+            ticket = await self.desk.consume(tx, token, Purpose.RESET_PASSWORD)
+            stored = await store.find(tx, ticket.user_id)
+            if stored is None:
+                raise TicketRefused
+            if stored.status == UserStatus.PENDING:
+                await self._complete(tx, ticket, stored, hashed)
+            else:
+                await self._replace(tx, ticket, stored, hashed)
+
+    async def _check(self, ticket: Ticket, password: str) -> None:
+        stored = await store.find(self.db, ticket.user_id)
+        if stored is None or stored.password_version != ticket.password_version:
+            raise TicketRefused
+        user = self.show_profile(stored)
+        self.rules.check(password, email=parse_email(user.email), full_name=user.full_name)
+
+    async def _complete(self, tx: Tx, ticket: Ticket, stored: StoredUser, hashed: str) -> None:
+        of_address = await self.settle_attempts.lock(tx, stored)
+        is_done = await store.complete_pending(
+            tx,
+            stored.id,
+            password_version=ticket.password_version,
+            new_hash=hashed,
+            full_name_sealed=None,
+        )
+        if not is_done:
+            raise TicketRefused
+        await self.settle_attempts(tx, stored.id, of_address)
+
+    async def _replace(self, tx: Tx, ticket: Ticket, stored: StoredUser, hashed: str) -> None:
+        is_replaced = await store.replace_password(
+            tx, stored.id, password_version=ticket.password_version, new=hashed, mailbox_proven=True
+        )
+        if not is_replaced:
+            raise TicketRefused
+        await store.mark_email_verified(tx, stored.id)
+        await end_all(tx, Operator(), stored.id, EndReason.PASSWORD_RESET)
+        await trail.record(tx, Event(EventName.PASSWORD_RESET, actor_id=stored.id, subject_id=stored.id))
+        await queue.enqueue(tx, MailKind.PASSWORD_CHANGED, client_id=ticket.client_id, user_id=stored.id)
+
+
+@dataclass(frozen=True, slots=True)
+class StartReset:
+    """Mails the owner a link to set a new password. Nobody else sees it, and nobody chooses the password for them.
+
+    Raises UserNotFound, PermissionMissing.
+    """
+
+    db: Database
+    desk: Desk
+    applications: Applications
+    load_for_act: LoadForAct
+    requires: ClassVar = Permission.USERS_UPDATE
+    refuses: ClassVar = (UserNotFound, PermissionMissing)
+
+    async def __call__(self, actor: Actor, user_id: UserId) -> None:
+        actor.require(self.requires)
+        client_id = self.applications.default.client_id
+        async with self.db.begin() as tx:
+            stored = await self.load_for_act(tx, actor, user_id)
+            if stored.status not in (UserStatus.ACTIVE, UserStatus.LOCKED):
+                raise UserNotFound
+            ticket_id = await self.desk.issue(
+                tx,
+                Purpose.RESET_PASSWORD,
+                user_id=stored.id,
+                client_id=client_id,
+                password_version=stored.password_version,
+            )
+            await queue.enqueue(
+                tx, MailKind.RESET_PASSWORD, client_id=client_id, user_id=stored.id, ticket_id=ticket_id
+            )
+            await trail.record(
+                tx,
+                Event(
+                    EventName.RECOVERY_REQUESTED,
+                    actor_id=actor.user_id,
+                    subject_id=stored.id,
+                    session_id=actor.session_id,
+                ),
+            )

@@ -1,0 +1,73 @@
+"""Prove an e-mail address with the link that was sent to it, and ask for another link."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keystead.accounts.attempts import SettleAttempts
+from keystead.audit import trail
+from keystead.audit.types import Event, EventName
+from keystead.kernel.application import Applications
+from keystead.kernel.caller import Access
+from keystead.kernel.db import Database, Tx
+from keystead.kernel.errors import InvalidInput
+from keystead.notices import queue
+from keystead.notices.queue import RequestKind
+from keystead.tickets.desk import Desk
+from keystead.tickets.types import Purpose, TicketRefused
+from keystead.users import store
+from keystead.users.email import parse_email
+from keystead.users.types import EmailTaken, StoredUser, UserStatus
+from keystead.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyEmail:
+    """The attempt whose link is followed becomes the account. Raises TicketRefused, EmailTaken."""
+
+    db: Database
+    desk: Desk
+    settle_attempts: SettleAttempts
+    requires: ClassVar = Access.TICKET
+    refuses: ClassVar = (TicketRefused, EmailTaken)
+
+    async def __call__(self, token: str) -> None:
+        async with self.db.begin() as tx:
+            ticket = await self.desk.consume(tx, token, Purpose.VERIFY_EMAIL)
+            stored = await store.find(tx, ticket.user_id)
+            if stored is None or stored.password_version != ticket.password_version:
+                raise TicketRefused
+            await prove_address(tx, self.settle_attempts, stored)
+
+
+async def prove_address(tx: Tx, settle_attempts: SettleAttempts, stored: StoredUser) -> None:
+    """Somebody read what was sent to the user's address. Raises EmailTaken, and TicketRefused for a closed account."""
+    if stored.status == UserStatus.PENDING:
+        of_address = await settle_attempts.lock(tx, stored)
+        if not await store.verify_pending(tx, stored.id):
+            raise EmailTaken
+        await settle_attempts(tx, stored.id, of_address)
+    elif stored.status in (UserStatus.ACTIVE, UserStatus.LOCKED):
+        if await store.mark_email_verified(tx, stored.id):
+            await trail.record(tx, Event(EventName.USER_VERIFIED, subject_id=stored.id))
+    else:
+        raise TicketRefused
+
+
+@dataclass(frozen=True, slots=True)
+class AskForVerification:
+    """Another link to prove an address, if somebody waits for one: the same work and answer for every address."""
+
+    db: Database
+    vault: Vault
+    applications: Applications
+    requires: ClassVar = Access.PUBLIC
+    refuses: ClassVar = (InvalidInput,)
+
+    async def __call__(self, *, email: str, client_id: str | None = None) -> None:
+        application = self.applications.choose(client_id)
+        index = self.vault.index(parse_email(email).canonical, purpose="email_index")
+        async with self.db.begin() as tx:
+            await queue.request(
+                tx, RequestKind.VERIFICATION, client_id=application.client_id, email_index=index
+            )
+            await trail.record(tx, Event(EventName.VERIFICATION_REQUESTED))

@@ -1,0 +1,86 @@
+"""Issue a session in somebody's name, as an administrator who helps them."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from keystead.auth.start_session import Holder, StartSession
+from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.kernel.application import Applications
+from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing
+from keystead.kernel.db import Database, Tx
+from keystead.kernel.errors import InvalidInput
+from keystead.kernel.ids import SessionId, UserId, new_uuid
+from keystead.roles.book import RoleBook
+from keystead.sessions.types import LiveSession, SessionNotFound
+from keystead.tickets.repeats import Repeats
+from keystead.tickets.types import KeyReused, Once
+from keystead.users import store as users
+from keystead.users.types import UserNotFound
+
+FIND_ISSUED = """
+    SELECT s.id, s.user_id, s.client_id, s.generation, s.amr, s.auth_time, s.actor_id,
+           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.user_id ORDER BY r.role) AS roles,
+           s.idle_expires_at AS expires_at, keystead_now() AS now
+      FROM sessions s
+     WHERE s.id = $1 AND s.actor_id = $2 AND s.ended_at IS NULL AND s.generation = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IssueSession:
+    """A session whose tokens name the administrator (`act`) and which never satisfies a step-up: nothing was proven.
+
+    Raises UserNotFound, PermissionMissing for a user who may do what the caller may not, KeyReused, and SessionNotFound
+    where a repeated request comes after its session was used or ended.
+    """
+
+    db: Database
+    applications: Applications
+    role_book: RoleBook
+    repeats: Repeats
+    start_session: StartSession
+    issue_token_pair: IssueTokenPair
+    requires: ClassVar = Permission.SESSIONS_ISSUE
+    refuses: ClassVar = (UserNotFound, PermissionMissing, InvalidInput, KeyReused, SessionNotFound)
+
+    async def __call__(
+        self,
+        caller: Caller,
+        user_id: UserId,
+        *,
+        origin: Origin,
+        client_id: str | None = None,
+        once: Once | None = None,
+    ) -> tuple[UserId, TokenPair]:
+        caller.require(self.requires)
+        application = self.applications.choose(client_id)
+        async with self.db.begin() as tx:
+            wanted = SessionId(new_uuid())
+            earlier = await self.repeats.claim(tx, once, str(wanted))
+            if earlier is not None:
+                session = await self._issued(tx, caller, SessionId(UUID(earlier)))
+            else:
+                credential = await users.find_credential_by_id(tx, user_id)
+                if credential is None:
+                    raise UserNotFound
+                caller.require_covering(await self.role_book.of_user(tx, user_id))
+                started = await self.start_session(
+                    tx,
+                    Holder(user_id, credential.data_key_wrapped, password_version=None),
+                    origin=origin,
+                    application=application,
+                    amr=(),
+                    session_id=wanted,
+                    actor_id=caller.user_id,
+                )
+                if started is None:  # not active
+                    raise UserNotFound
+                session = started
+        return session.user_id, self.issue_token_pair(session)
+
+    async def _issued(self, tx: Tx, caller: Caller, session_id: SessionId) -> LiveSession:
+        row = await tx.fetch_row(FIND_ISSUED, session_id, caller.user_id)
+        if row is None:
+            raise SessionNotFound
+        return LiveSession(*row)
