@@ -6,17 +6,24 @@ import pkgutil
 import re
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import get_args, get_origin, get_type_hints
+from typing import Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 import keystead
+from keystead.audit.store import StoredEvent
 from keystead.auth import identify, refresh, start_session
+from keystead.auth.reauthenticate import Replaceable
 from keystead.jwt.types import KeyRecord
-from keystead.sessions.store import EndedSession
+from keystead.notices.store import MailRequest, StoredMail
+from keystead.roles.store import StoredRole
+from keystead.sessions.store import EndedSession, StoredHistory, StoredSession
 from keystead.sessions.types import LiveSession
+from keystead.tickets.store import KeptKey, KeptTicket
+from keystead.tickets.types import Ticket
+from keystead.users.erasures import Erasure
 from keystead.users.types import Credential, StoredUser
 from keystead.vault.store import InstallationRow, KeyRow
 
@@ -26,25 +33,51 @@ _SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE)\b")
 
 # What the rows of a statement are made into. A statement that is not named returns one column, or none.
 ROWS = {
-    "keystead.auth.identify.IDENTIFY": StoredUser,  # after two columns of the caller's
+    "keystead.accounts.list_users.LIST_USERS": StoredUser,  # and the roles
+    "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
+    "keystead.auth.identify.IDENTIFY": StoredUser,  # after four columns of the caller's
+    "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
+    "keystead.auth.reauthenticate.FIND_REPLACEABLE": Replaceable,
+    "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
     "keystead.auth.refresh.ROTATE": refresh.Judgement,
-    "keystead.auth.start_session.START_SESSION": LiveSession,
+    "keystead.auth.start_session.START_SESSION": LiveSession,  # and whether the device is new
     "keystead.jwt.store.LIST_KEYS": KeyRecord,
+    "keystead.notices.store.CLAIM": StoredMail,
+    "keystead.notices.store.LIST_LATEST": StoredMail,
+    "keystead.notices.store.LIST_OF_USER": StoredMail,
+    "keystead.notices.store.TAKE_REQUEST": MailRequest,
+    "keystead.roles.store.FIND_ROLE": StoredRole,
+    "keystead.roles.store.LIST_ROLES": StoredRole,
     "keystead.sessions.store.END_SESSION": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,
-    "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
+    "keystead.sessions.store.FIND_LIVE": StoredSession,
+    "keystead.sessions.store.LIST_LIVE": StoredSession,
+    "keystead.sessions.store.LIST_OF_USER": StoredHistory,
+    "keystead.sessions.store.REPLACE_SESSION": EndedSession,
+    "keystead.tickets.store.CONSUME": Ticket,
+    "keystead.tickets.store.FIND_LIVE": Ticket,
+    "keystead.tickets.store.LIST_KEYS_OF_USER": KeptKey,
+    "keystead.tickets.store.LIST_OF_USER": KeptTicket,
+    "keystead.users.erasures.LIST_ERASURES": Erasure,
+    "keystead.users.erasures.LIST_UNLOGGED": Erasure,
+    "keystead.users.store.FIND": StoredUser,
     "keystead.users.store.FIND_CREDENTIAL": Credential,
-    "keystead.users.store.LOAD": StoredUser,
-    "keystead.users.store.LOAD_FOR_UPDATE": StoredUser,
+    "keystead.users.store.FIND_CREDENTIAL_BY_ID": Credential,
+    "keystead.users.store.FIND_FOR_UPDATE": StoredUser,
+    "keystead.users.store.LIST_BY_EMAIL": StoredUser,
+    "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
+    "keystead.users.store.LIST_UNSEALED": StoredUser,
     "keystead.vault.store.LIST_KEYS": KeyRow,
     "keystead.vault.store.LOAD_INSTALLATION": InstallationRow,
     "keystead.vault.store.LOCK_INSTALLATION": InstallationRow,
 }
-SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 2}
+SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 4}
 # Read by column name where they are used.
 BY_NAME = {
     "keystead.jwt.store.LOAD_WRAPPED",
     "keystead.kernel.migrate.READ_HISTORY",
+    "keystead.roles.store.READ_DEFINITIONS",
+    "keystead.tickets.store.FIND_KEY",
     "keystead.operations.health.READ_SCHEMA",
 }
 # Run by the migrating owner.
@@ -99,7 +132,7 @@ async def test_a_statement_is_valid_for_its_role_and_fills_its_dataclass(urls, n
 
 
 def fits(kind, hint):
-    if isinstance(hint, UnionType):
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
         return any(fits(kind, part) for part in get_args(hint) if part is not NoneType)
     if kind.endswith("[]"):
         return get_origin(hint) in (list, tuple) and fits(kind.removesuffix("[]"), get_args(hint)[0])

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from keystead.auth.start_session import Holder
+from keystead.kernel.caller import Origin
 from keystead.users.passwords import Argon2Cost, Hasher
-from tests.support.people import PASSWORD, new_email, refresh, register
+from tests.support.people import PASSWORD, make_user, new_email, refresh, register
 
 pytestmark = pytest.mark.anyio
 
@@ -58,9 +60,14 @@ async def test_a_disabled_user_is_refused_like_a_wrong_password(client, db):
 
 async def test_a_password_that_changed_during_the_check_starts_no_session(client, core, db):
     person = await register(client)
-    session = await core.auth.login.start_session(
-        db, (await db.fetch_row("SELECT id FROM users"))["id"], password_version=2, amr=("pwd",)
+    stored = await db.fetch_row(
+        "SELECT id, wrapped FROM users JOIN data_keys ON owner_id = id WHERE id = $1::text::uuid", person.id
     )
+    holder = Holder(stored["id"], stored["wrapped"], password_version=2)
+    async with db.begin() as tx:
+        session = await core.auth.login.start_session(
+            tx, holder, origin=Origin("127.0.0.1", ""), application=core.applications.default, amr=("pwd",)
+        )
     assert session is None
     assert person.id
 
@@ -131,7 +138,7 @@ class TestWhereAddressesMustBeProven:
 
     async def test_an_attempt_at_a_taken_address_changes_nothing_for_its_owner(self, client, core):
         email = new_email()
-        await core.accounts.create_user(email=email, password=PASSWORD, full_name=None, is_admin=False)
+        await make_user(core, email)
         await self.attempt(client, email, "the password of an attacker")
         assert (await login(client, email)).status_code == 200
         assert (await login(client, email, "the password of an attacker")).status_code == 401
@@ -178,7 +185,7 @@ async def test_logout_everywhere_ends_every_session_of_the_caller_and_nobody_els
 
 async def test_a_lost_role_holds_for_tokens_already_issued(client, core, db):
     email = new_email()
-    await core.accounts.create_user(email=email, password=PASSWORD, full_name="A B", is_admin=True)
+    await make_user(core, email, full_name="A B", is_admin=True)
     token = {"authorization": f"Bearer {(await login(client, email)).json()['access_token']}"}
     assert (await client.get("/health", headers=token)).status_code == 200
     await db.execute("DELETE FROM user_roles WHERE role = 'admin'")

@@ -13,6 +13,12 @@ async def service(cluster):
 
 
 @pytest.fixture(scope="module")
+async def admin(service):
+    """An administrator, signed in a moment ago, for requests that get no further than their body."""
+    return await service.make_admin()
+
+
+@pytest.fixture(scope="module")
 async def person(service):
     """Somebody signed in, for tests that change nothing about them that others look at."""
     return await register(service.client)

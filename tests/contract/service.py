@@ -16,7 +16,7 @@ from keystead.settings import Settings
 from tests.conftest import settings_for
 from tests.contract.conformance import check_conformance
 from tests.support.databases import Cluster, Urls
-from tests.support.people import PASSWORD, Person, new_email
+from tests.support.people import PASSWORD, Person, make_user, new_email
 
 BASE = "http://localhost:3000"
 PRODUCTION = {
@@ -48,9 +48,7 @@ class Service:
     async def make_admin(self) -> Person:
         """An administrator, signed in."""
         email = new_email()
-        user_id = await self.core.accounts.create_user(
-            email=email, password=PASSWORD, full_name=None, is_admin=True
-        )
+        user_id = await make_user(self.core, email, is_admin=True)
         pair = (await login(self.client, email)).json()
         return Person(str(user_id), email, pair["access_token"], pair["refresh_token"], pair["session_id"])
 

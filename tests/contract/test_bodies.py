@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.decoding import MAX_ERRORS
 from keystead.api.rest.routes import AUTH_BODY_BYTES
 from tests.contract.answers import check_problem
+from tests.contract.good_requests import WRITING, path_of
 from tests.contract.service import login, send
 from tests.support.people import PASSWORD, new_email, register
 
@@ -15,7 +15,16 @@ pytestmark = pytest.mark.anyio
 
 REGISTER = "/api/v1/auth/register"
 ME = "/api/v1/users/me"
-WRITING = [route for route in ROUTES if route.body is not None]
+# Ids of nothing: no such request gets as far as to look for them.
+NAMES = dict.fromkeys(("user_id", "session_id"), "01890000-0000-7000-8000-000000000000") | {
+    "name": "user"
+}
+
+
+async def send_to(service, route, content, admin, **headers):
+    """To a route of WRITING, by somebody who may."""
+    bearer = admin.bearer if route.needs_identity else {}
+    return await send(service, content, path=path_of(route, NAMES), method=route.method, **bearer, **headers)
 
 
 async def in_chunks(data):
@@ -24,10 +33,10 @@ async def in_chunks(data):
 
 
 @pytest.mark.parametrize("route", WRITING, ids=lambda route: f"{route.method} {route.path}")
-async def test_a_body_over_the_limit_is_413_whether_declared_or_in_chunks(service, person, route):
+async def test_a_body_over_the_limit_is_413_whether_declared_or_in_chunks(service, admin, route):
     limit = route.max_body_bytes or service.settings.server.max_request_size
     for content in (b" " * (limit + 1), in_chunks(b" " * (limit + 1))):
-        answer = await send(service, content, path=route.path, method=route.method, **person.bearer)
+        answer = await send_to(service, route, content, admin)
         assert check_problem(answer, 413, "payload_too_large")["max_bytes"] == limit
         assert answer.headers["connection"] == "close"
 
@@ -60,10 +69,10 @@ async def test_the_limit_of_auth_routes_is_16_kib_and_a_body_of_just_that_is_rea
     ids=str,
 )
 async def test_asvs_v5_3_5_2_and_cve_class_84_only_plain_json_in_utf_8_is_read(
-    service, person, route, headers
+    service, admin, route, headers
 ):
     answer = await service.client.request(
-        route.method, route.path, content=b"{}", headers=headers | person.bearer
+        route.method, path_of(route, NAMES), content=b"{}", headers=headers | admin.bearer
     )
     check_problem(answer, 415, "unsupported_media_type")
 
@@ -123,17 +132,16 @@ MALFORMED = {
 
 @pytest.mark.parametrize("route", WRITING, ids=lambda route: f"{route.method} {route.path}")
 @pytest.mark.parametrize("name", MALFORMED)
-async def test_asvs_v5_1_5_3_what_is_no_acceptable_json_is_400(service, person, route, name):
-    bearer = person.bearer if route.needs_identity else {}
-    answer = await send(service, MALFORMED[name], path=route.path, method=route.method, **bearer)
+async def test_asvs_v5_1_5_3_what_is_no_acceptable_json_is_400(service, admin, route, name):
+    answer = await send_to(service, route, MALFORMED[name], admin)
     if name == "empty" and route.body_is_optional:
         assert answer.status_code == 401
     else:
         check_problem(answer, 400, "malformed_request")
 
 
-async def test_nesting_of_a_whole_megabyte_is_refused(service, person):
-    for content in ("[" * 1_000_000, '{"a":' * 200_000):
+async def test_nesting_of_a_whole_body_is_refused(service, person):
+    for content in ("[" * 60_000, '{"a":' * 13_000):
         answer = await send(service, content, path=ME, method="PUT", **person.bearer)
         check_problem(answer, 400, "malformed_request")
 
@@ -153,10 +161,12 @@ def errors_of(answer):
 
 @pytest.mark.parametrize("content", ["null", "true", "1", '"text"', "[]", "[{}]"])
 @pytest.mark.parametrize("route", WRITING, ids=lambda route: f"{route.method} {route.path}")
-async def test_a_body_that_is_no_object_is_422(service, person, route, content):
-    bearer = person.bearer if route.needs_identity else {}
-    answer = await send(service, content, path=route.path, method=route.method, **bearer)
-    assert errors_of(answer) == {"": "wrong_type"}
+async def test_a_body_that_is_no_object_is_422(service, admin, route, content):
+    answer = await send_to(service, route, content, admin)
+    if content == '"text"' and route.text_body is not None:
+        assert answer.status_code in (401, 404)  # it was read, and is of nothing
+    else:
+        assert errors_of(answer) == {"": "wrong_type"}
 
 
 @pytest.mark.parametrize("value", [None, True, 0, 1.5, [], {}, ["a@example.com"], {"$ne": ""}], ids=str)
@@ -207,17 +217,16 @@ async def test_text_that_cannot_be_printed_is_422_where_people_read_it(service, 
     assert errors_of(answer) == {"/full_name": "full_name_invalid"}
 
 
-async def test_nul_may_stand_in_a_password_and_not_in_preferences(service):
+async def test_nul_may_stand_in_a_password_and_in_preferences(service):
     await register(service.client, email=(email := new_email()), password=PASSWORD + "\0end")
     assert (await login(service.client, email, PASSWORD)).status_code == 401
     answer = await login(service.client, email, PASSWORD + "\0end")
     assert answer.status_code == 200
     bearer = {"authorization": f"Bearer {answer.json()['access_token']}"}
     for preferences in ({"a": "\0"}, {"\0": 1}, {"a": [{"b": "x\0"}]}):
-        answer = await send(
-            service, json.dumps({"preferences": preferences}), path=ME, method="PUT", **bearer
-        )
-        assert errors_of(answer) == {"/preferences": "preferences_invalid"}
+        body = json.dumps({"preferences": preferences})
+        assert (await send(service, body, path=ME, method="PUT", **bearer)).status_code == 200
+        assert (await service.client.get(ME, headers=bearer)).json()["preferences"] == preferences
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ async def test_a_name_is_made_of_characters_that_print(service, person, full_nam
     ]
 
 
-@pytest.mark.parametrize("length", [0, 201, 100_000])
+@pytest.mark.parametrize("length", [0, 201, 60_000])
 async def test_a_name_is_1_to_200_characters_long(service, person, length):
     body = check_problem(
         await change(service, person, "PUT", {"full_name": "x" * length}), 422, "invalid_input"

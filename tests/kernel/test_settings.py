@@ -2,9 +2,10 @@
 
 import pytest
 
+from keystead.kernel.application import LinkTo
 from keystead.kernel.config import ConfigError, leaves
 from keystead.kernel.secrets import Secret
-from keystead.settings import SAMPLE_SECRETS, Settings, load, masked
+from keystead.settings import SAMPLE_SECRETS, Settings, applications_of, load, masked
 
 SECRET = "Vq8eH2mZ0sKx7LwT4nRb9uYc3GjPdAf6"
 PRODUCTION = {
@@ -138,7 +139,7 @@ def test_older_names_stand_for_newer_ones_unless_both_are_set(folder):
 
 
 def test_settings_of_later_versions_are_taken_with_a_warning(folder):
-    loaded = load(folder, {"APP_AUTH__MAX_LOGIN_ATTEMPTS": "5", "APP_MAIL__SMTP__HOST": "mail"})
+    loaded = load(folder, {"APP_AUTH__MAX_LOGIN_ATTEMPTS": "5", "APP_LIMITS__LOGIN__PER_ADDRESS": "9"})
     assert len(loaded.warnings) == 2
     assert "auth.max_login_attempts" in loaded.warnings[0]
     assert "no effect" in loaded.warnings[0]
@@ -151,7 +152,9 @@ def test_what_is_allowed_but_unwise_is_warned_about(folder):
         "APP_AUTH__PASSWORD__MIN_LENGTH": "8",
         "APP_SERVER__PUBLIC_URL": "http://id.example.com",
     }
-    assert len(load(folder, PRODUCTION | unwise).warnings) == 4
+    warnings = load(folder, PRODUCTION | unwise).warnings
+    assert len(warnings) == 5
+    assert any("mail.host" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +170,39 @@ def test_what_is_allowed_but_unwise_is_warned_about(folder):
         ("APP_OBSERVABILITY__METRICS__PROMETHEUS_ENDPOINT", "9090"),
         ("APP_AUTH__RSA_BITS", "1024"),
         ("APP_AUTH__SIGNING_ALGORITHM", "HS256"),
+        ("APP_APPLICATIONS__WEB__MODUS", "cookie"),
+        ("APP_APPLICATIONS__WEB__MODE", "jar"),
+        ("APP_APPLICATIONS__WEB__ALLOWED_ORIGINS", "https://app.example.com/"),
+        ("APP_APPLICATIONS__WEB__LINKS__RESET_URL", "https://app.example.com/reset"),
+        ("APP_APPLICATIONS__WEB__LINKS__RESET_URL", "http://app.example.com/reset#{token}"),
+        ("APP_APPLICATIONS__WEB__LINKS__RESET_URL", "javascript:alert('{token}')"),
+        ("APP_APPLICATIONS__WEB__LINKS__VERIFY_URL", "https://{token}.example.com/"),
+        ("APP_MAIL__SENDER", "nobody"),
+        ("APP_MAIL__USERNAME", "keystead"),
+        ("APP_MAIL__PORT", "0"),
+        ("APP_AUTH__MAX_SESSIONS", "0"),
         ("APP_ENV", "staging"),
     ],
 )
 def test_values_that_cannot_work_are_refused(folder, variable, value):
     assert problems(folder, **{variable: value})
+
+
+def test_applications_have_names_of_the_operators_choice(folder):
+    settings = load(
+        folder,
+        {
+            "APP_APPLICATIONS__SHOP__MODE": "cookie",
+            "APP_APPLICATIONS__SHOP__ALLOWED_ORIGINS": "https://shop.example, https://www.shop.example",
+            "APP_APPLICATIONS__SHOP__LINKS__RESET_URL": "https://shop.example/reset#{token}",
+        },
+    ).settings
+    shop = applications_of(settings).choose("shop")
+    assert shop.uses_cookies
+    assert shop.origins == {"https://shop.example", "https://www.shop.example"}
+    assert shop.link(LinkTo.RESET, "tk_x") == "https://shop.example/reset#tk_x"
+    assert shop.link(LinkTo.VERIFY, "tk_x") == "http://127.0.0.1:3000/verify/tk_x"
+    assert applications_of(settings).default.client_id == "default"
 
 
 def test_lists_are_split_at_commas(folder):

@@ -8,7 +8,7 @@ from keystead.core import open_core
 from keystead.kernel.caller import PermissionMissing
 from tests.conftest import settings_for
 from tests.support import throwaway
-from tests.support.people import PASSWORD, new_email, register
+from tests.support.people import PASSWORD, make_user, new_email, register
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ class TestWithEverything:
 
     async def test_the_report_names_every_part_with_its_version(self, client, core):
         email = new_email()
-        await core.accounts.create_user(email=email, password=PASSWORD, full_name=None, is_admin=True)
+        await make_user(core, email, is_admin=True)
         login = await client.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
         bearer = {"authorization": f"Bearer {login.json()['access_token']}"}
         report = (await client.get("/health", headers=bearer)).json()

@@ -10,7 +10,7 @@ from keystead.api.rest.server import Environment, PathApp
 from keystead.kernel.caller import Permission
 from keystead.users.types import EmailTaken
 from tests.conftest import settings_for
-from tests.support.people import PASSWORD, new_email, register
+from tests.support.people import make_user, new_email, register
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +47,7 @@ class TestWhereAddressesMustBeProven:
 
     async def test_an_attempt_at_a_taken_address_is_refused_even_when_it_is_named(self, client, core, db):
         email = new_email()
-        owner = await core.accounts.create_user(
-            email=email, password=PASSWORD, full_name=None, is_admin=False
-        )
+        owner = await make_user(core, email)
         body = {"email": email, "password": "the password of an attacker"}
         assert (await client.post("/api/v1/auth/register", json=body)).status_code == 202
         [attempt] = await db.fetch(ATTEMPT)

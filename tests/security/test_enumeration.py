@@ -9,7 +9,7 @@ import pytest
 from keystead.accounts.verify_user import SeveralAttempts
 from keystead.users.types import EmailTaken, UserNotFound
 from tests.contract.service import login, serving
-from tests.support.people import PASSWORD, new_email, register
+from tests.support.people import PASSWORD, make_user, new_email, register
 
 pytestmark = pytest.mark.anyio
 
@@ -169,9 +169,7 @@ async def test_cve_class_51_every_spelling_of_an_address_reaches_one_account_on_
         assert (me["id"], me["email"]) == (str(user_id), email)
     for spelling in spellings:
         with pytest.raises(EmailTaken):
-            await proven.core.accounts.create_user(
-                email=spelling, password=PASSWORD, full_name=None, is_admin=False
-            )
+            await make_user(proven.core, spelling)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 import secrets
 from dataclasses import dataclass
 
+from keystead.accounts.create_user import AccountWanted
+from keystead.kernel.caller import Operator
+
 PASSWORD = "correct horse battery staple"
 
 
@@ -38,3 +41,14 @@ async def register(client, **fields) -> Person:
 
 async def refresh(client, token):
     return await client.post("/api/v1/auth/refresh", headers={"authorization": f"Bearer {token}"})
+
+
+async def make_user(core, email, *, password=PASSWORD, full_name=None, is_admin=False):
+    """The id of a new active account, made as an operator makes it."""
+    wanted = AccountWanted(
+        email=email,
+        password=password,
+        full_name=full_name,
+        roles=("user", "admin") if is_admin else ("user",),
+    )
+    return (await core.accounts.create(Operator(), wanted)).user.id

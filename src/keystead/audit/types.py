@@ -18,6 +18,7 @@ class EventName(StrEnum):
     USER_UNLOCKED = "user.unlocked"
     USER_ERASED = "user.erased"
     USER_EXPORTED = "user.exported"
+    USERS_EXPORTED = "users.exported"
     PASSWORD_CHANGED = "password.changed"
     PASSWORD_RESET = "password.reset"
     RECOVERY_REQUESTED = "recovery.requested"

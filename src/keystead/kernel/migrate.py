@@ -20,6 +20,7 @@ _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 _ALONE = "-- keystead: no transaction"  # first line of a file whose one statement cannot run in a transaction
 _LOCK = 0x6B65797374656164  # "keystead"
 _LOCK_TRIES = 10
+_TURN_POLL_SECONDS = 0.1
 
 CREATE_HISTORY = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -94,7 +95,7 @@ async def migrate(url: Secret, *, runtime_url: Secret) -> tuple[Migration, ...]:
     """Apply what is pending as the owner, then grant the runtime role its rights. Returns what was applied."""
     connection = await _connect(url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await _take_turn(connection)
         await connection.execute("SET lock_timeout = '2s'")
         await connection.execute(CREATE_HISTORY)
         status = await _status(connection)
@@ -104,6 +105,13 @@ async def migrate(url: Secret, *, runtime_url: Secret) -> tuple[Migration, ...]:
         return status.pending
     finally:
         await connection.close()
+
+
+async def _take_turn(connection: "Connection[Record]") -> None:
+    """One runner at a time. Asked for again and again: a statement that waits for the lock would hold a snapshot,
+    which CREATE INDEX CONCURRENTLY of the runner before us waits for."""
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        await asyncio.sleep(_TURN_POLL_SECONDS)
 
 
 async def _connect(url: Secret) -> "Connection[Record]":

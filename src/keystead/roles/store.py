@@ -1,5 +1,6 @@
 """The tables of roles: which there are, who holds which, and the version of it all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -7,9 +8,15 @@ from uuid import UUID
 from keystead.kernel.db import Runner
 
 GRANT_ROLE = "INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING role"
+GRANT_ROLES = "INSERT INTO user_roles (user_id, role) SELECT * FROM unnest($1::uuid[], $2::text[])"
 REVOKE_ROLE = "DELETE FROM user_roles WHERE user_id = $1 AND role = $2 RETURNING role"
 REVOKE_ALL = "DELETE FROM user_roles WHERE user_id = $1 RETURNING role"
 LIST_OF_USER = "SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role"
+LIST_OF_USERS = """
+    SELECT ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role)
+      FROM unnest($1::uuid[]) WITH ORDINALITY AS u (id, place)
+     ORDER BY u.place
+"""
 LIST_ROLES = """
     SELECT name, description, permissions, is_built_in, created_at, updated_at FROM roles ORDER BY name
 """
@@ -17,6 +24,8 @@ FIND_ROLE = """
     SELECT name, description, permissions, is_built_in, created_at, updated_at FROM roles WHERE name = $1
 """
 COUNT_DEFINED = "SELECT count(*) FROM roles WHERE name = ANY($1::text[])"
+# Kept from being deleted until the transaction ends.
+LOCK_DEFINED = "SELECT name FROM roles WHERE name = ANY($1::text[]) ORDER BY name FOR KEY SHARE"
 # Held until the transaction ends, by whoever might take the last administrator away: of two that would, one waits and
 # then counts what the other left.
 LOCK_ADMINISTRATION = "SELECT name FROM roles WHERE name = 'admin' FOR NO KEY UPDATE"
@@ -60,6 +69,11 @@ async def grant(db: Runner, user_id: UUID, role: str) -> bool:
     return await db.fetch_row(GRANT_ROLE, user_id, role) is not None
 
 
+async def grant_all(db: Runner, grants: Sequence[tuple[UUID, str]]) -> None:
+    """To users who hold none of them yet."""
+    await db.execute(GRANT_ROLES, [user_id for user_id, _ in grants], [role for _, role in grants])
+
+
 async def revoke(db: Runner, user_id: UUID, role: str) -> bool:
     """False where the user does not hold the role."""
     return await db.fetch_row(REVOKE_ROLE, user_id, role) is not None
@@ -71,6 +85,11 @@ async def revoke_all(db: Runner, user_id: UUID) -> None:
 
 async def list_of_user(db: Runner, user_id: UUID) -> tuple[str, ...]:
     return tuple(row[0] for row in await db.fetch(LIST_OF_USER, user_id))
+
+
+async def list_of_users(db: Runner, user_ids: Sequence[UUID]) -> list[tuple[str, ...]]:
+    """Of each, in the same order."""
+    return [tuple(row[0]) for row in await db.fetch(LIST_OF_USERS, user_ids)]
 
 
 async def list_all(db: Runner) -> list[StoredRole]:
@@ -85,6 +104,11 @@ async def find(db: Runner, name: str) -> StoredRole | None:
 async def are_defined(db: Runner, names: frozenset[str]) -> bool:
     row = await db.fetch_row(COUNT_DEFINED, list(names))
     return row is not None and row[0] == len(names)
+
+
+async def lock_defined(db: Runner, names: frozenset[str]) -> frozenset[str]:
+    """Those of them that are defined, and stay so until the transaction ends."""
+    return frozenset(row[0] for row in await db.fetch(LOCK_DEFINED, list(names)))
 
 
 async def lock_administration(db: Runner) -> list[UUID]:

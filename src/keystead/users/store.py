@@ -1,6 +1,6 @@
 """The table of users."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -28,7 +28,27 @@ ADD_USER = """
     ON CONFLICT DO NOTHING
     RETURNING id
 """
+# As ADD_USER, for many. Of several that share an id or an address, the first is added.
+ADD_USERS = """
+    INSERT INTO users (id, status, email_index, email_domain_index, email_sealed, full_name_sealed, password_hash,
+                       preferences_sealed, app_metadata_sealed, email_verified_at, created_at, updated_at)
+    SELECT n.id, n.status, n.email_index, n.email_domain_index, n.email_sealed, n.full_name_sealed, n.password_hash,
+           n.preferences_sealed, n.app_metadata_sealed, CASE WHEN n.is_verified THEN coalesce(n.created_at, now) END,
+           coalesce(n.created_at, now), coalesce(n.updated_at, n.created_at, now)
+      FROM (SELECT keystead_now() AS now) clock,
+           unnest($1::uuid[], $2::text[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::text[], $8::bytea[],
+                  $9::bytea[], $10::boolean[], $11::timestamptz[], $12::timestamptz[])
+           WITH ORDINALITY AS n (id, status, email_index, email_domain_index, email_sealed, full_name_sealed,
+                                 password_hash, preferences_sealed, app_metadata_sealed, is_verified, created_at,
+                                 updated_at, place)
+     ORDER BY n.place
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
 ID_EXISTS = "SELECT FROM users WHERE id = $1"
+LIST_EXISTING = "SELECT id FROM users WHERE id = ANY($1::uuid[])"
+LIST_ERASED = "SELECT id FROM users WHERE id = ANY($1::uuid[]) AND status = 'erased'"
+LIST_OWNED = "SELECT email_index FROM users WHERE email_index = ANY($1::bytea[]) AND status <> 'pending'"
 # An account comes before the attempts to register it, the newest attempt before the others.
 FIND_CREDENTIAL = """
     SELECT u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
@@ -139,6 +159,16 @@ SWEEP_PENDING = """
                    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
  RETURNING id
 """
+# In the order of their ids, which never change: a row that was there from the first page to the last is met once.
+LIST_FROM = f"""
+    SELECT {STORED_USER_COLUMNS}, u.password_hash
+      FROM users u JOIN data_keys k ON k.owner_id = u.id
+     WHERE u.id >= $1 AND u.status NOT IN ('pending', 'erased')
+     ORDER BY u.id
+     LIMIT $2
+"""  # noqa: S608 - constants of ours
+# As the last ANALYZE left it: to count a million rows takes longer than it is worth.
+ESTIMATE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'users'::regclass"
 LIST_UNSEALED = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
@@ -171,26 +201,31 @@ class NewRow:
 
 async def add(db: Runner, new: NewRow) -> bool:
     """False where the id exists or the address belongs to somebody. Pending attempts may share an address."""
-    row = await db.fetch_row(
-        ADD_USER,
-        new.id,
-        new.status.value,
-        new.email_index,
-        new.email_domain_index,
-        new.email_sealed,
-        new.full_name_sealed,
-        new.password_hash,
-        new.preferences_sealed,
-        new.app_metadata_sealed,
-        new.is_verified,
-        new.created_at,
-        new.updated_at,
-    )
-    return row is not None
+    return await db.fetch_row(ADD_USER, *_values(new)) is not None
+
+
+async def add_all(db: Runner, new: Sequence[NewRow]) -> set[UserId]:
+    """Who was added. As `add`: the id of the others exists, or their address belongs to somebody."""
+    columns = [list(column) for column in zip(*map(_values, new), strict=True)]
+    return {row[0] for row in await db.fetch(ADD_USERS, *columns)} if columns else set()
 
 
 async def id_exists(db: Runner, user_id: UUID) -> bool:
     return await db.fetch_row(ID_EXISTS, user_id) is not None
+
+
+async def list_existing(db: Runner, user_ids: Collection[UUID]) -> set[UserId]:
+    """Those that are given out, to whomever."""
+    return {row[0] for row in await db.fetch(LIST_EXISTING, user_ids)}
+
+
+async def list_erased(db: Runner, user_ids: Collection[UUID]) -> set[UserId]:
+    return {row[0] for row in await db.fetch(LIST_ERASED, user_ids)}
+
+
+async def list_owned(db: Runner, email_indexes: Collection[bytes]) -> set[bytes]:
+    """The addresses that belong to an account."""
+    return {row[0] for row in await db.fetch(LIST_OWNED, email_indexes)}
 
 
 async def find_credential(db: Runner, email_index: bytes) -> Credential | None:
@@ -217,6 +252,17 @@ async def find(db: Runner, user_id: UUID) -> StoredUser | None:
     """A user of any status but erased."""
     row = await db.fetch_row(FIND, user_id)
     return StoredUser(*row) if row else None
+
+
+async def list_from(db: Runner, first: UUID, *, limit: int) -> list[tuple[StoredUser, str]]:
+    """Accounts with the hashes of their passwords, by id, from `first` on."""
+    return [(StoredUser(*stored), hashed) for *stored, hashed in await db.fetch(LIST_FROM, first, limit)]
+
+
+async def estimate(db: Runner) -> int:
+    """About how many rows there are."""
+    row = await db.fetch_row(ESTIMATE)
+    return row[0] if row else 0
 
 
 async def load(db: Runner, user_id: UUID) -> StoredUser:
@@ -337,3 +383,21 @@ async def seal(
     db: Runner, user_id: UUID, *, email_domain_index: bytes, preferences_sealed: bytes | None
 ) -> None:
     await db.execute(SEAL, user_id, email_domain_index, preferences_sealed)
+
+
+def _values(new: NewRow) -> tuple[object, ...]:
+    """In the order of the parameters of ADD_USER and ADD_USERS."""
+    return (
+        new.id,
+        new.status.value,
+        new.email_index,
+        new.email_domain_index,
+        new.email_sealed,
+        new.full_name_sealed,
+        new.password_hash,
+        new.preferences_sealed,
+        new.app_metadata_sealed,
+        new.is_verified,
+        new.created_at,
+        new.updated_at,
+    )

@@ -1,5 +1,6 @@
 """The vault's tables: the installation, its wrapped keys, and the data keys."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,7 @@ ADD_KEY = "INSERT INTO vault_keys (purpose, version, wrapped) VALUES ($1, $2, $3
 LIST_KEYS = "SELECT purpose, version, wrapped FROM vault_keys"
 REWRAP_KEY = "UPDATE vault_keys SET wrapped = $3 WHERE purpose = $1 AND version = $2"
 ADD_DATA_KEY = "INSERT INTO data_keys (owner_id, wrapped) VALUES ($1, $2)"
+ADD_DATA_KEYS = "INSERT INTO data_keys (owner_id, wrapped) SELECT * FROM unnest($1::uuid[], $2::bytea[])"
 FIND_DATA_KEY = "SELECT wrapped FROM data_keys WHERE owner_id = $1"
 SHRED_DATA_KEY = "DELETE FROM data_keys WHERE owner_id = $1"
 
@@ -63,6 +65,11 @@ async def rewrap_key(db: Runner, key: KeyRow) -> None:
 
 async def add_data_key(db: Runner, owner_id: UUID, wrapped: bytes) -> None:
     await db.execute(ADD_DATA_KEY, owner_id, wrapped)
+
+
+async def add_data_keys(db: Runner, wrapped: Mapping[UUID, bytes]) -> None:
+    """By owner."""
+    await db.execute(ADD_DATA_KEYS, list(wrapped), list(wrapped.values()))
 
 
 async def find_data_key(db: Runner, owner_id: UUID) -> bytes | None:

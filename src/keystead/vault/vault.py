@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 from uuid import UUID
 
@@ -31,6 +31,7 @@ PURPOSES = (
     "csrf",
     "cursor",
     "idempotency",
+    "import_id",
 )
 _VERSION_BYTES = 2
 
@@ -100,6 +101,9 @@ class Vault:
 
     async def keep(self, db: Runner, data_key: DataKey) -> None:
         await store.add_data_key(db, data_key.owner_id, data_key.wrapped)
+
+    async def keep_all(self, db: Runner, data_keys: Iterable[DataKey]) -> None:
+        await store.add_data_keys(db, {each.owner_id: each.wrapped for each in data_keys})
 
     async def load_data_key(self, db: Runner, owner_id: UUID) -> DataKey | None:
         """None where it was shredded, or never was."""
