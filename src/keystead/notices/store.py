@@ -55,7 +55,8 @@ LIST_OF_USER = """
       FROM mails WHERE user_id = $1 ORDER BY created_at, id
 """
 COUNT_RECENT = """
-    SELECT count(*) FROM mails WHERE user_id = ANY($1::uuid[]) AND kind = $2 AND created_at > keystead_now() - $3::interval
+    SELECT count(*) FROM mails
+     WHERE user_id = ANY($1::uuid[]) AND kind = $2 AND created_at > keystead_now() - $3::interval
 """
 DELETE_OF_USER = "DELETE FROM mails WHERE user_id = $1"
 DELETE_REQUESTS_OF_USER = "DELETE FROM mail_requests WHERE user_id = $1"

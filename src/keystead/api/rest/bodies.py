@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from keystead.accounts.account import Account
 from keystead.auth.token_pair import TokenPair
+from keystead.kernel.errors import FieldError, InvalidInput
 from keystead.sessions.types import SessionRecord
 from keystead.users.profile import MAX_NAME_LENGTH
 from keystead.users.types import User
@@ -29,6 +30,13 @@ ClientId = Annotated[
 ]
 RoleName = Annotated[str, Meta(min_length=1, max_length=63)]
 TicketText = Annotated[str, Meta(min_length=1, max_length=256, description="The token in the link.")]
+# RFC 3339, with its offset.
+_MOMENT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"pattern": _MOMENT})]
+# In a URL, where a number would be taken for seconds.
+MomentText = Annotated[str, Meta(pattern=_MOMENT, extra_json_schema={"format": "date-time"})]
 Limit = Annotated[int, Meta(ge=1, le=200)]
 Cursor = Annotated[str, Meta(min_length=1, max_length=1024)]
 
@@ -122,10 +130,26 @@ class TokenPairBody(msgspec.Struct, kw_only=True):
 
 class PageQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Limit = 50
-    cursor: Cursor | None = None
+    cursor: Cursor | msgspec.UnsetType = msgspec.UNSET
 
     def wanted(self) -> PageWanted:
-        return PageWanted(self.limit, self.cursor)
+        return PageWanted(self.limit, given(self.cursor))
+
+
+def moment_of(name: str, value: str | msgspec.UnsetType) -> datetime | None:
+    """The moment of a parameter, if it is there. Raises InvalidInput."""
+    if isinstance(value, msgspec.UnsetType):
+        return None
+    try:
+        moment: datetime = msgspec.convert(value, Annotated[datetime, Meta(tz=True)])
+    except msgspec.ValidationError as error:
+        raise InvalidInput(FieldError(f"/{name}", "time_invalid", "There is no such time.")) from error
+    return moment
+
+
+def given(value: T | msgspec.UnsetType) -> T | None:
+    """A parameter of a URL, or None where it is not there. (`null` in a URL is a word like any other.)"""
+    return None if isinstance(value, msgspec.UnsetType) else value
 
 
 def etag_of(user: User) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from keystead.api.rest import auth, directory, health, metadata, recovery, roles, sessions, users
 from keystead.api.rest.routes import Route
+from keystead.api.web import dev_mail, links, pages
 
 ROUTES: tuple[Route, ...] = (
     *health.ROUTES,
@@ -12,4 +13,7 @@ ROUTES: tuple[Route, ...] = (
     *sessions.ROUTES,
     *roles.ROUTES,
     *metadata.ROUTES,
+    *links.ROUTES,
+    *pages.ROUTES,
+    *dev_mail.ROUTES,
 )

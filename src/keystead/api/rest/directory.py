@@ -1,6 +1,5 @@
 """Routes of `/api/v1/users`: accounts as administrators manage them, and as their owners reach them by id."""
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -22,11 +21,15 @@ from keystead.api.rest.bodies import (
     ClientId,
     Email,
     FullName,
+    Moment,
+    MomentText,
     PageQuery,
     Password,
     RoleName,
     SessionBody,
     etag_of,
+    given,
+    moment_of,
 )
 from keystead.api.rest.problems import IfMatchInvalid
 from keystead.api.rest.routes import AUTH_BODY_BYTES, PROFILE_BODY_BYTES, Answer, Call, Reply, Route
@@ -48,8 +51,8 @@ class NewUserBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     preferences: dict[str, Any] | None = None
     app_metadata: dict[str, Any] | None = None
     id: UUID | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
 
 
 class UserChangeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,21 +75,21 @@ class RolesBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UsersQuery(PageQuery, kw_only=True, forbid_unknown_fields=True):
-    status: Literal["active", "disabled", "locked", "pending"] | None = None
-    role: RoleName | None = None
-    email: Email | None = None
-    email_domain: Annotated[str, Meta(min_length=1, max_length=253)] | None = None
-    created_from: datetime | None = None
-    created_before: datetime | None = None
+    status: Literal["active", "disabled", "locked", "pending"] | UnsetType = UNSET
+    role: RoleName | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    email_domain: Annotated[str, Meta(min_length=1, max_length=253)] | UnsetType = UNSET
+    created_from: MomentText | UnsetType = UNSET
+    created_before: MomentText | UnsetType = UNSET
 
     def filters(self) -> Filters:
         return Filters(
-            status=None if self.status is None else UserStatus(self.status),
-            role=self.role,
-            email=self.email,
-            email_domain=self.email_domain,
-            created_from=self.created_from,
-            created_before=self.created_before,
+            status=None if isinstance(self.status, UnsetType) else UserStatus(self.status),
+            role=given(self.role),
+            email=given(self.email),
+            email_domain=given(self.email_domain),
+            created_from=moment_of("created_from", self.created_from),
+            created_before=moment_of("created_before", self.created_before),
         )
 
 

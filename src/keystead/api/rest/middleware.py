@@ -68,14 +68,15 @@ class Edge:
             self._note(scope, status, perf_counter() - started)
 
     def _headers(self, message: Message, request_id: str) -> list[tuple[bytes, bytes]]:
-        is_page = any(name == b"content-type" and b"text/html" in value for name, value in message["headers"])
-        policy = b"default-src 'self'" if self._legacy else _PAGE_POLICY if is_page else _API_POLICY
+        given = dict(message["headers"])
+        policy = _PAGE_POLICY if b"text/html" in given.get(b"content-type", b"") else _API_POLICY
         headers = [
             *_ALWAYS,
-            (b"content-security-policy", policy),
             (b"x-xss-protection", b"1; mode=block" if self._legacy else b"0"),
             (b"x-request-id", request_id.encode()),
         ]
+        if b"content-security-policy" not in given:
+            headers.append((b"content-security-policy", b"default-src 'self'" if self._legacy else policy))
         if self._drain.is_draining:
             headers.append((b"connection", b"close"))
         return headers

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, generated from the declared routes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +28,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template=_REF
     )
+    schemas = msgspec.json.decode(msgspec.json.encode(schemas))  # defaults as JSON has them
     for name, schema in schemas.items():
         if not name.endswith("Problem"):  # problems carry further members where there is more to say
             schema.setdefault("additionalProperties", False)
@@ -81,7 +82,7 @@ def _operation(route: Route) -> dict[str, Any]:
     for refusal in route.refusals():
         by_status[status_of(refusal)].append(refusal)
     for status, refusals in by_status.items():
-        operation["responses"][str(status.value)] = _problem(refusals)
+        operation["responses"][str(status.value)] = _refusal(refusals, route.told_in_pages)
     return operation
 
 
@@ -99,19 +100,9 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
     (_,), components = msgspec.json.schema_components([route.query])
     properties = components[route.query.__name__]["properties"]
     return [
-        {"name": name, "in": "query", "required": False, "schema": _without_null(schema)}
+        {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in properties.items()
     ]
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that is not there is not sent: there is no way to write null in a URL."""
-    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
-    if len(choices) == 1:
-        return dict(choices[0])
-    if None in schema.get("enum", ()):
-        return {"type": "string", "enum": [value for value in schema["enum"] if value is not None]}
-    return {name: value for name, value in schema.items() if name != "default"}
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
@@ -121,7 +112,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
         parameters.append(("Idempotency-Key", text, {"type": "string", "pattern": "^[!-~]{1,255}$"}))
     if IfMatchInvalid in route.refuses:
         text = "The ETag that the change may be made to."
-        parameters.append(("If-Match", text, {"type": "string", "pattern": '^"[0-9]{1,10}"$'}))
+        parameters.append(("If-Match", text, {"type": "string", "pattern": '^"?[0-9]{1,9}"?$'}))
     return [
         {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
         for name, text, schema in parameters
@@ -132,7 +123,7 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
     match route.requires:
         case Access.PUBLIC:
             return []
-        case Access.TICKET:  # in the body
+        case Access.TICKET:  # in the body or in the path
             return []
         case Access.REFRESH_TOKEN:  # in the header, in the body or in the cookie
             return [{"refresh_token": []}, {}]
@@ -157,9 +148,20 @@ def _answer(answer: Answer) -> dict[str, Any]:
     return described
 
 
-def _problem(refusals: list[type[Refusal]]) -> dict[str, Any]:
-    name = "FieldsProblem" if InvalidInput in refusals else "Problem"
+def _refusal(refusals: list[type[Refusal]], told_in_pages: Collection[type[Refusal]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    # Input is also refused by the decoder, which has no pages.
+    if InvalidInput in refusals or not set(refusals) <= set(told_in_pages):
+        content[MEDIA_TYPE] = {"schema": _problem_schema(refusals)}
+    if not set(refusals).isdisjoint(told_in_pages):
+        content["text/html"] = {"schema": {"type": "string"}}
     return {
         "description": " · ".join(f"`{refusal.code}` {refusal.message}" for refusal in refusals),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name=name)}}},
+        "content": content,
     }
+
+
+def _problem_schema(refusals: list[type[Refusal]]) -> dict[str, Any]:
+    names = sorted({"FieldsProblem" if refusal is InvalidInput else "Problem" for refusal in refusals})
+    schemas = [{"$ref": _REF.format(name=name)} for name in names]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}

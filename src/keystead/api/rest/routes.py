@@ -48,7 +48,7 @@ MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 FORM = "application/x-www-form-urlencoded"
 MAX_USER_AGENT = 512
 MAX_KEY_LENGTH = 255
-_ETAG = re.compile(r'(?:W/)?"(\d{1,10})"', re.ASCII)
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?', re.ASCII)  # also without its quotes, as some programs send it
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,7 @@ class Route:
     answers: tuple[Answer, ...]
     requires: Requirement
     refuses: tuple[type[Refusal], ...] = ()
+    told_in_pages: tuple[type[Refusal], ...] = ()  # those of its refusals that a page tells, and no problem
     is_sensitive: bool = False
     takes_key: bool = False
     query: type[msgspec.Struct] | None = None
