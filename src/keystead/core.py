@@ -18,6 +18,9 @@ from keystead.accounts.confirm_password import ConfirmPassword
 from keystead.accounts.create_user import CreateUser
 from keystead.accounts.deliver_mail import DeliverMail, ReadMail, SendTestMail
 from keystead.accounts.export_account import ExportAccount
+from keystead.accounts.export_users import ExportUsers
+from keystead.accounts.import_users import ImportUsers, PreviewImport
+from keystead.accounts.incoming import JudgeIncoming
 from keystead.accounts.invite import AcceptInvitation, Invite
 from keystead.accounts.list_users import ListUsers
 from keystead.accounts.reset_password import ForgotPassword, ResetPassword, StartReset
@@ -135,6 +138,9 @@ class AccountVerbs:
     recover: Recover
     spell_link: SpellLink
     erase_again: EraseAgain
+    import_users: ImportUsers
+    preview_import: PreviewImport
+    export_users: ExportUsers
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +401,7 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
 def _account_verbs(parts: _Parts) -> AccountVerbs:
     db, vault = parts.db, parts.vault
     set_status = SetStatus(db, parts.load_for_act)
+    judge = JudgeIncoming(vault)
     return AccountVerbs(
         create=parts.create_user,
         show=parts.show_user,
@@ -422,6 +429,9 @@ def _account_verbs(parts: _Parts) -> AccountVerbs:
         recover=Recover(db, vault, parts.desk, parts.applications),
         spell_link=SpellLink(parts.desk, parts.applications),
         erase_again=EraseAgain(db, parts.erase),
+        import_users=ImportUsers(db, vault, judge),
+        preview_import=PreviewImport(db, judge),
+        export_users=ExportUsers(db, parts.show_profile),
     )
 
 
