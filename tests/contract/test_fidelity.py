@@ -1,12 +1,14 @@
-"""The specification's calls 1 to 8, word for word, in both profiles."""
+"""The specification's calls 1 to 18, word for word, in both profiles."""
 
 import re
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from argon2 import PasswordHasher
 
-from tests.contract.service import PRODUCTION, serving
+from tests.contract.service import PRODUCTION, login, serving
+from tests.support.people import PASSWORD, Person, make_user, new_email
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +161,127 @@ async def walk_calls_5_to_8(service, *, is_verified):
         "updated_at": changed.json()["updated_at"],
     }
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).json() == changed.json()
+
+
+# What an import may give: a hash that another system made of PASSWORD.
+HASH = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(PASSWORD)
+IMPORT = (
+    '{{"id":"{id}","email":"{email}","password_hash":"{hash}","full_name":"John Doe",'
+    '"preferences":null,"created_at":"2024-01-01T00:00:00Z","updated_at":"2024-01-01T00:00:00Z"}}'
+)
+ISSUE = (
+    '{{"id":"{id}","user_id":"{user_id}","token":"abc","expires_at":"2024-01-01T00:00:00Z",'
+    '"created_at":"2024-01-01T00:00:00Z"}}'
+)
+ACCOUNT = USER | {"app_metadata", "roles"}
+SESSION = {
+    *("id", "user_id", "client_id", "device", "auth_methods", "auth_time", "actor_id"),
+    *("created_at", "last_seen_at", "expires_at", "is_current"),
+}
+
+
+async def person_of(service):
+    """An active account, signed in, in whichever profile."""
+    email = new_email()
+    user_id = await make_user(service.core, email, full_name="John Doe")
+    pair = (await login(service.client, email)).json()
+    return Person(str(user_id), email, pair["access_token"], pair["refresh_token"], pair["session_id"])
+
+
+async def send_text(service, method, path, content, bearer=None):
+    headers = {"content-type": "application/json"} | (bearer or {})
+    return await service.client.request(method, path, content=content, headers=headers)
+
+
+async def test_calls_9_and_10_import(either):
+    user_id, email = str(uuid4()), new_email()
+    body = IMPORT.format(id=user_id, email=email, hash=HASH)
+    refused = await send_text(either, "POST", "/api/v1/users", body)
+    assert (refused.status_code, set(refused.json())) == (401, PROBLEM)
+
+    root = await either.make_admin()
+    made = await send_text(either, "POST", "/api/v1/users", body, root.bearer)
+    assert (made.status_code, set(made.json())) == (201, ACCOUNT)
+    assert made.json()["id"] == user_id
+    assert made.json()["created_at"] == made.json()["updated_at"] == "2024-01-01T00:00:00Z"
+    assert made.json()["preferences"] == {}
+    assert (await login(either.client, email)).status_code == 200
+
+    again = await send_text(either, "POST", "/api/v1/users", body, root.bearer)
+    assert (again.status_code, again.json()["code"]) == (409, "id_taken")
+
+
+async def test_call_11_a_user_by_id(either):
+    owner, stranger = await person_of(either), await person_of(either)
+    path = f"/api/v1/users/{owner.id}"
+    shown = await either.client.get(path, headers=owner.bearer)
+    assert (shown.status_code, set(shown.json())) == (200, ACCOUNT)
+    hidden = await either.client.get(path, headers=stranger.bearer)
+    assert (hidden.status_code, hidden.json()["code"]) == (404, "user_not_found")
+    assert (await either.client.get(path)).status_code == 401
+
+
+async def test_call_12_a_bare_string_is_the_new_name(either):
+    owner = await person_of(either)
+    changed = await send_text(either, "PUT", f"/api/v1/users/{owner.id}", '"Jane Doe"', owner.bearer)
+    assert (changed.status_code, changed.json()["full_name"]) == (200, "Jane Doe")
+
+
+async def test_call_13_deletion_needs_a_fresh_proof(either):
+    owner = await person_of(either)
+    path = f"/api/v1/users/{owner.id}"
+    await either.sql(
+        "UPDATE sessions SET auth_time = auth_time - interval '6 minutes' WHERE user_id = $1::text::uuid",
+        owner.id,
+    )
+    refused = await either.client.delete(path, headers=owner.bearer)
+    assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
+    pair = (await login(either.client, owner.email)).json()
+    fresh = {"authorization": f"Bearer {pair['access_token']}"}
+    assert (await either.client.delete(path, headers=fresh)).status_code == 204
+    assert (await either.client.get(path, headers=fresh)).status_code == 401
+
+
+async def test_calls_14_and_15_a_session_in_somebodys_name(either):
+    owner, root = await person_of(either), await either.make_admin()
+    path = "/api/v1/refresh_tokens"
+    body = ISSUE.format(id=uuid4(), user_id=owner.id)
+    assert (await send_text(either, "POST", path, body)).status_code == 401
+    refused = await send_text(either, "POST", path, body, root.bearer)
+    assert refused.status_code == 422
+    assert {error["pointer"] for error in refused.json()["errors"]} >= {
+        "/token",
+        "/expires_at",
+        "/created_at",
+    }
+
+    made = await send_text(either, "POST", path, f'{{"user_id":"{owner.id}"}}', root.bearer)
+    assert (made.status_code, set(made.json())) == (201, TOKEN_PAIR | {"id", "user_id"})
+    claims = jwt.decode(made.json()["access_token"], options={"verify_signature": False})
+    assert (claims["sub"], claims["act"]) == (owner.id, {"sub": root.id})
+    assert "auth_time" not in claims
+
+
+async def test_calls_16_to_18_a_refresh_token_by_id(either):
+    owner = await person_of(either)
+    path = f"/api/v1/refresh_tokens/{owner.session_id}"
+    assert (await either.client.get(path)).status_code == 401
+    shown = await either.client.get(path, headers=owner.bearer)
+    assert (shown.status_code, set(shown.json())) == (200, SESSION)
+    assert owner.refresh_token not in shown.text
+
+    assert (await send_text(either, "PUT", path, '"new_token_string"')).status_code == 401
+    refused = await send_text(either, "PUT", path, '"new_token_string"', owner.bearer)
+    assert refused.status_code == 422
+    alone = await either.client.put(path, headers=owner.bearer)
+    assert (alone.status_code, alone.json()["code"]) == (403, "refresh_token_required")
+    own = {"authorization": f"Bearer {owner.refresh_token}"}
+    rotated = await either.client.put(path, headers=own)
+    assert (rotated.status_code, set(rotated.json())) == (200, TOKEN_PAIR)
+
+    assert (await either.client.delete(path)).status_code == 401
+    assert (await either.client.delete(path, headers=owner.bearer)).status_code == 204
+    assert (await either.client.get(path, headers=owner.bearer)).status_code == 401
 
 
 async def test_asvs_v5_6_3_2_a_fresh_installation_has_no_account(production):

@@ -87,6 +87,7 @@ async def test_without_postgresql_everything_is_refused_quickly_and_comes_back_b
         postgres.stop()
     elif how == "killed":
         os.kill(postgres.pid, signal.SIGKILL)
+        await until(lambda: is_down(outside))  # its children notice a moment later
     else:
         freeze(postgres.pid, signal.SIGSTOP)
     for name, call in calls(outside, person).items():
@@ -144,6 +145,10 @@ async def test_a_frozen_valkey_costs_no_request_more_than_a_moment(outside, valk
         assert (await outside.get("/api/v1/users/me", headers=person.bearer)).status_code == 200
     finally:
         os.kill(valkey.pid, signal.SIGCONT)
+
+
+async def is_down(client):
+    return await status(client, "/health/ready") == 503
 
 
 async def is_degraded(client):
