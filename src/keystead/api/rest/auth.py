@@ -1,5 +1,6 @@
 """Routes of `/api/v1/auth`: register, login, refresh, logout, reauthenticate, policy, CSRF token."""
 
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import Annotated
 
@@ -93,17 +94,19 @@ async def login(call: Call) -> Reply:
 
 
 async def refresh(call: Call) -> Reply:
-    token, _ = _credential(call)
+    token, kind = _credential(call)
     if token is None:
         raise RefreshRefused
-    return _reply(call, await call.core.auth.refresh(token))
+    pair = await call.core.auth.refresh(token)
+    # Answered as it was asked: whoever holds the token itself is told the next one, and no cookie is planted.
+    return _reply(call, pair) if kind is _Kind.COOKIE else Reply(body=TokenPairBody.of(pair))
 
 
 async def logout(call: Call) -> Reply:
-    token, is_refresh_token = _credential(call)
+    token, kind = _credential(call)
     if token is None:
         raise NotSignedIn
-    if is_refresh_token or token.startswith("rt_"):
+    if kind is not _Kind.BEARER or token.startswith("rt_"):
         await call.core.auth.logout_with_refresh_token(token)
     else:
         identity = await call.core.auth.identify(token)
@@ -142,8 +145,16 @@ async def csrf(call: Call) -> Reply:
     return Reply(body=CsrfBody(call.core.auth.csrf.make(session_id).reveal()))
 
 
-def _credential(call: Call) -> tuple[str | None, bool]:
-    """The one token, from the header, the body or the cookie, and whether it can only be a refresh token.
+class _Kind(Enum):
+    """How a token came: one in the body or in a cookie can only be a refresh token."""
+
+    BEARER = auto()
+    BODY = auto()
+    COOKIE = auto()
+
+
+def _credential(call: Call) -> tuple[str | None, _Kind]:
+    """The one token, from the header, the body or the cookie.
 
     Raises SeveralCredentials; OriginRefused and CsrfRefused for a cookie.
     """
@@ -154,8 +165,8 @@ def _credential(call: Call) -> tuple[str | None, bool]:
         raise SeveralCredentials
     if cookie is not None:
         call.require_csrf(cookie)
-        return cookie.token, True
-    return (bearer, False) if body is None else (body.refresh_token, True)
+        return cookie.token, _Kind.COOKIE
+    return (bearer, _Kind.BEARER) if body is None else (body.refresh_token, _Kind.BODY)
 
 
 def _require_origin(call: Call, client_id: str | None) -> None:
@@ -171,10 +182,14 @@ def _reply(call: Call, pair: TokenPair) -> Reply:
 
 
 def _pair(call: Call, pair: TokenPair) -> tuple[TokenPairBody, dict[str, str]]:
-    """As the session's application takes it: in the answer, or with the refresh token in a cookie."""
+    """As the session's application takes it: in the answer, or with the refresh token in a cookie.
+
+    Raises OriginRefused where a page of another origin would get its visitor a cookie.
+    """
     application = call.core.applications.of(pair.client_id)
     if not application.uses_cookies:
         return TokenPairBody.of(pair), {}
+    call.cookies.require_origin(application, call.request.headers)
     cookie = call.cookies.set(application, pair.refresh_token.reveal(), max_age=pair.refresh_expires_in)
     return TokenPairBody.of(pair, in_cookie=True), {"set-cookie": cookie}
 
@@ -246,7 +261,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "The pair of the new session."),),
         requires=Reauthenticate.requires,
-        refuses=(*Reauthenticate.refuses, SeveralCredentials),
+        refuses=(*Reauthenticate.refuses, SeveralCredentials, OriginRefused),
     ),
     Route(
         method="GET",
