@@ -21,7 +21,6 @@ class MailKind(StrEnum):
     ACCOUNT_LOCKED = "account_locked"
     SESSION_ENDED_BY_REUSE = "token_reused"
     ACCOUNT_DISABLED = "account_disabled"
-    ACCOUNT_ERASED = "account_erased"
     TEST = "test"
 
 

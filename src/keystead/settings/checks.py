@@ -14,6 +14,8 @@ from keystead.settings.sections import Profile, Settings
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
 
 _CLIENT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
+_SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
+_HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
 _LINK = re.compile(r"https://[^\s{}/]+/|http://(localhost|127\.0\.0\.1)(:\d+)?/")
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
@@ -76,8 +78,10 @@ def _find_bad_applications(settings: Settings) -> Iterator[str]:
 
 def _find_bad_mail(settings: Settings) -> Iterator[str]:
     mail = settings.mail
-    if mail.sender.count("@") != 1 or not mail.sender.isprintable() or " " in mail.sender:
-        yield f"mail.sender: {mail.sender!r} is no address; write it like no-reply@example.com."
+    if not _SENDER.fullmatch(mail.sender) or not mail.sender.isprintable():
+        yield f"mail.sender: {mail.sender!r} is no address; write it like Example App <no-reply@example.com>."
+    if mail.host is not None and not _HOST.fullmatch(mail.host):
+        yield f"mail.host: {mail.host!r} is no host; write it like smtp.example.com."
     if (mail.username is None) != (mail.password is None):
         yield "mail.username and mail.password belong together: set both or none."
     if mail.username is not None and mail.security == "none" and settings.profile == "production":

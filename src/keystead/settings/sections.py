@@ -277,7 +277,7 @@ class Mail(_Section, frozen=True, kw_only=True):
         float, Meta(gt=0, le=120, description="Longest wait for an answer of the SMTP server.")
     ] = 15
     sender: Annotated[
-        str, Meta(min_length=3, max_length=254, description="Address that mails come from.")
+        str, Meta(min_length=3, max_length=320, description="Who mails come from: `Name <name@domain>`.")
     ] = "keystead@localhost"
     product: Annotated[
         str, Meta(min_length=1, max_length=60, description="Name of your product in mails and on pages.")
@@ -304,8 +304,8 @@ class Links(_Section, frozen=True, kw_only=True):
 
 class ApplicationSection(_Section, frozen=True, kw_only=True):
     name: Annotated[
-        str | None,
-        Meta(max_length=60, description="Its name in mails and on pages; `mail.product` otherwise."),
+        Annotated[str, Meta(min_length=1, max_length=60)] | None,
+        Meta(description="Its name in mails and on pages; `mail.product` otherwise."),
     ] = None
     mode: Annotated[
         Literal["token", "cookie"],
