@@ -20,6 +20,7 @@ class Situation:
     data: Path | None
     database: Path | None
     has_embedded_redis: bool
+    keeps_mail: bool  # for want of a mail server
 
 
 def banner(situation: Situation) -> str:
@@ -27,6 +28,7 @@ def banner(situation: Situation) -> str:
     url = situation.url
     facts = {
         "API": f"{url}  (workers: {situation.workers}, profile: {situation.profile})",
+        **({"Mail": f"{url}/dev/mail"} if situation.keeps_mail else {}),
         "Metrics": situation.metrics_url,
         "PostgreSQL": "yours, from APP_DATABASE__URL",
         "Valkey": "embedded" if situation.has_embedded_redis else "yours, from APP_REDIS__URL",

@@ -100,6 +100,7 @@ def _serve(
         data=folder.path if folder else None,
         database=embedded.database if embedded else None,
         has_embedded_redis=given.redis.url is None,
+        keeps_mail=settings.mail.host is None,
     )
     return _Watch(settings, crew, embedded, listener, selector, situation).run()
 

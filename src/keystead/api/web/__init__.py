@@ -1,0 +1,1 @@
+"""Pages for people, which need no script: what mailed links lead to, and the mails of a development server."""
