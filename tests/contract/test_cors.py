@@ -68,6 +68,15 @@ async def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals_but_nev
     assert "Origin" in answer.headers["vary"]
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+async def test_what_is_no_page_is_answered_as_ever(shared, method):
+    """Programs, and browsers that follow a link, name no origin."""
+    answer = await shared.client.request(method, ME)
+    assert answer.status_code == (401 if method in ("GET", "HEAD") else 405)
+    assert cors_of(answer) == {}
+    assert "Origin" in answer.headers["vary"]
+
+
 @pytest.mark.parametrize("origin", OTHER_ORIGINS)
 async def test_asvs_v5_3_4_2_and_cve_class_88_another_origin_is_never_named_in_an_answer(shared, origin):
     preflight = {"access-control-request-method": "PUT", "access-control-request-headers": "authorization"}

@@ -49,7 +49,7 @@ class Cors(CORSMiddleware):
         self._with_cookies = frozenset(with_cookies)
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        if message["type"] == "http.response.start" and request_headers["origin"] in self._with_cookies:
+        if message["type"] == "http.response.start" and request_headers.get("origin") in self._with_cookies:
             message.setdefault("headers", [])
             MutableHeaders(scope=message)[_CREDENTIALS] = "true"
         await super().send(message, send, request_headers)
