@@ -1,19 +1,29 @@
 """Seeing and ending sessions: one's own devices, and an administrator's view."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.caller import Actor, Caller, OwnerOr, Permission, ReauthenticationRequired
-from keystead.kernel.db import Database, Tx
+from keystead.kernel.caller import (
+    Actor,
+    Caller,
+    OwnerOr,
+    Permission,
+    PermissionMissing,
+    ReauthenticationRequired,
+)
+from keystead.kernel.db import Database, Runner, Tx
 from keystead.kernel.ids import SessionId, UserId
 from keystead.sessions import store
 from keystead.sessions.devices import open_device
 from keystead.sessions.store import EndedSession, StoredSession
 from keystead.sessions.types import EndReason, SessionNotFound, SessionRecord
 from keystead.vault import Cursors, DataKey, Page, PageWanted, Vault
+
+PermissionsOf = Callable[[Runner, UUID], Awaitable[frozenset[str]]]  # what a user may do: another room knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +65,14 @@ class ShowSession:
 class EndSession:
     """Ends a session: at once, on every worker. One's own current one is a logout; another one needs a fresh proof.
 
-    Raises SessionNotFound, to a stranger too; ReauthenticationRequired.
+    Raises SessionNotFound, to a stranger too; PermissionMissing, ReauthenticationRequired.
     """
 
     db: Database
+    permissions_of: PermissionsOf
     requires: ClassVar = OwnerOr(Permission.SESSIONS_END)
     is_sensitive: ClassVar = True
-    refuses: ClassVar = (SessionNotFound, ReauthenticationRequired)
+    refuses: ClassVar = (SessionNotFound, PermissionMissing, ReauthenticationRequired)
 
     async def __call__(self, caller: Caller, session_id: SessionId, *, of: UserId | None = None) -> None:
         """`of`: whose it must be."""
@@ -71,6 +82,7 @@ class EndSession:
         if session_id != caller.session_id:
             caller.require_fresh()
         async with self.db.begin() as tx:
+            await _require_covering(tx, caller, stored.user_id, self.permissions_of)
             ended = await store.end(tx, session_id, _reason(caller, stored.user_id))
             if ended is None:
                 raise SessionNotFound
@@ -79,17 +91,22 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class EndSessionsOfUser:
-    """Ends every session of a user, as an administrator. How many there were."""
+    """Ends every session of a user, as an administrator. How many there were.
+
+    Raises PermissionMissing, ReauthenticationRequired.
+    """
 
     db: Database
+    permissions_of: PermissionsOf
     requires: ClassVar = Permission.SESSIONS_END
     is_sensitive: ClassVar = True
-    refuses: ClassVar = (ReauthenticationRequired,)
+    refuses: ClassVar = (PermissionMissing, ReauthenticationRequired)
 
     async def __call__(self, caller: Caller, user_id: UserId) -> int:
         caller.require(self.requires)
         caller.require_fresh()
         async with self.db.begin() as tx:
+            await _require_covering(tx, caller, user_id, self.permissions_of)
             return await end_all(tx, caller, user_id, _reason(caller, user_id))
 
 
@@ -101,6 +118,12 @@ async def end_all(
     for each in ended:
         await record_end(tx, each, because, actor_id=actor.user_id)
     return len(ended)
+
+
+async def end_issued(tx: Tx, actor: Actor, user_id: UUID, because: EndReason) -> None:
+    """As `end_all`, of the sessions that somebody else started in the user's name."""
+    for each in await store.end_issued_of_user(tx, user_id, because):
+        await record_end(tx, each, because, actor_id=actor.user_id)
 
 
 async def record_end(tx: Tx, ended: EndedSession, because: EndReason, *, actor_id: UserId | None) -> None:
@@ -132,17 +155,22 @@ def record_of(stored: StoredSession, data_key: DataKey | None) -> SessionRecord:
 
 
 async def _load(db: Database, caller: Caller, session_id: SessionId, requirement: OwnerOr) -> StoredSession:
-    """Asked of the database whoever asks, so that a stranger's session and none at all look and last alike."""
-    stored = await store.find_live(db, session_id)
+    """The statement looks for the caller's own, so that a stranger's and none at all look and last alike."""
+    of = None if caller.may(requirement.permission) else caller.user_id
+    stored = await store.find_live(db, session_id, of=of)
     if stored is None:
         raise SessionNotFound
-    _require(caller, stored.user_id, requirement)
     return stored
 
 
 def _require(caller: Caller, owner: UserId, requirement: OwnerOr) -> None:
     if caller.user_id != owner and not caller.may(requirement.permission):
         raise SessionNotFound
+
+
+async def _require_covering(tx: Tx, caller: Caller, owner: UserId, permissions_of: PermissionsOf) -> None:
+    if caller.user_id != owner:
+        caller.require_covering(await permissions_of(tx, owner))
 
 
 def _reason(caller: Caller, owner: UserId) -> EndReason:

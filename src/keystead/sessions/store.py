@@ -26,6 +26,13 @@ END_SESSIONS_OF_USER = """
      WHERE user_id = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $3
  RETURNING id, user_id
 """
+# Those that somebody else started in the user's name.
+END_ISSUED_OF_USER = """
+    UPDATE sessions
+       SET ended_at = keystead_now(), ended_because = $2
+     WHERE user_id = $1 AND ended_at IS NULL AND actor_id IS NOT NULL
+ RETURNING id, user_id
+"""
 # More than a page of them is nothing that a person looks through: `auth.max_sessions` bounds them.
 LIST_LIVE = """
     SELECT s.id, s.user_id, s.client_id, s.device_sealed, s.amr, s.auth_time, s.actor_id, s.created_at,
@@ -41,7 +48,7 @@ FIND_LIVE = """
     SELECT s.id, s.user_id, s.client_id, s.device_sealed, s.amr, s.auth_time, s.actor_id, s.created_at,
            s.rotated_at AS last_seen_at, least(s.idle_expires_at, s.absolute_expires_at) AS expires_at
       FROM sessions s
-     WHERE s.id = $1 AND s.ended_at IS NULL
+     WHERE s.id = $1 AND s.ended_at IS NULL AND ($2::uuid IS NULL OR s.user_id = $2)
        AND keystead_now() < least(s.idle_expires_at, s.absolute_expires_at)
 """
 LIST_OF_USER = """
@@ -109,13 +116,19 @@ async def end_all_of_user(
     return [EndedSession(*row) for row in rows]
 
 
+async def end_issued_of_user(db: Runner, user_id: UUID, because: EndReason) -> list[EndedSession]:
+    """As `end_all_of_user`, of the sessions that somebody else started in the user's name."""
+    return [EndedSession(*row) for row in await db.fetch(END_ISSUED_OF_USER, user_id, because.value)]
+
+
 async def list_live(db: Runner, user_id: UUID, *, before: UUID | None, limit: int) -> list[StoredSession]:
     """The newest first; those whose id is below `before`."""
     return [StoredSession(*row) for row in await db.fetch(LIST_LIVE, user_id, before, limit)]
 
 
-async def find_live(db: Runner, session_id: UUID) -> StoredSession | None:
-    row = await db.fetch_row(FIND_LIVE, session_id)
+async def find_live(db: Runner, session_id: UUID, *, of: UserId | None) -> StoredSession | None:
+    """`of`: whose it must be; None for anybody's."""
+    row = await db.fetch_row(FIND_LIVE, session_id, of)
     return StoredSession(*row) if row else None
 
 

@@ -19,6 +19,7 @@ class EndReason(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     PASSWORD_RESET = "password_reset"
     EMAIL_CHANGED = "email_changed"
+    ROLE_GRANTED = "role_granted"
     USER_DISABLED = "user_disabled"
     USER_LOCKED = "user_locked"
 
