@@ -35,7 +35,7 @@ _SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE)\b")
 ROWS = {
     "keystead.accounts.list_users.LIST_USERS": StoredUser,  # and the roles
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
-    "keystead.auth.identify.IDENTIFY": StoredUser,  # after four columns of the caller's
+    "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
     "keystead.auth.reauthenticate.FIND_REPLACEABLE": Replaceable,
     "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
@@ -49,6 +49,7 @@ ROWS = {
     "keystead.roles.store.FIND_ROLE": StoredRole,
     "keystead.roles.store.LIST_ROLES": StoredRole,
     "keystead.sessions.store.END_SESSION": EndedSession,
+    "keystead.sessions.store.END_ISSUED_OF_USER": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,
     "keystead.sessions.store.FIND_LIVE": StoredSession,
     "keystead.sessions.store.LIST_LIVE": StoredSession,
@@ -64,14 +65,14 @@ ROWS = {
     "keystead.users.store.FIND_CREDENTIAL": Credential,
     "keystead.users.store.FIND_CREDENTIAL_BY_ID": Credential,
     "keystead.users.store.FIND_FOR_UPDATE": StoredUser,
-    "keystead.users.store.LIST_BY_EMAIL": StoredUser,
     "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
+    "keystead.users.store.LIST_OF_ADDRESS_FOR_UPDATE": StoredUser,
     "keystead.users.store.LIST_UNSEALED": StoredUser,
     "keystead.vault.store.LIST_KEYS": KeyRow,
     "keystead.vault.store.LOAD_INSTALLATION": InstallationRow,
     "keystead.vault.store.LOCK_INSTALLATION": InstallationRow,
 }
-SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 4}
+SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 5}
 # Read by column name where they are used.
 BY_NAME = {
     "keystead.jwt.store.LOAD_WRAPPED",

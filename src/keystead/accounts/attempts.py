@@ -29,11 +29,7 @@ class SettleAttempts:
         if await store.discard_pending(tx, attempt):
             await self.vault.shred(tx, attempt)
 
-    async def lock(self, tx: Tx, attempt: StoredUser) -> list[StoredUser]:
-        """Every row of the address of `attempt`, so that of two attempts that would win one waits and then loses."""
-        data_key = self.vault.open_data_key(attempt.id, attempt.data_key_wrapped)
-        return await self.lock_address(tx, data_key.open(attempt.email_sealed, table="users", column="email"))
-
     async def lock_address(self, tx: Tx, email: str) -> list[StoredUser]:
+        """Every row of the address, so that of two attempts that would win one waits and then loses."""
         email_index = self.vault.index(parse_email(email).canonical, purpose="email_index")
         return await store.list_by_email_for_update(tx, email_index)

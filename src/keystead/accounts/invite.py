@@ -7,6 +7,7 @@ from uuid import UUID
 
 from keystead.accounts.account import Account, ShowUser
 from keystead.accounts.attempts import SettleAttempts
+from keystead.accounts.redeem import redeem
 from keystead.accounts.set_roles import record_role
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
@@ -150,18 +151,17 @@ class AcceptInvitation:
         hashed = await self.hasher.hash(password)
         data_key = self.vault.open_data_key(found.id, found.data_key_wrapped)
         async with self.db.begin() as tx:
-            ticket = await self.desk.consume(tx, token, Purpose.INVITATION)
-            of_address = await self.settle_attempts.lock(tx, found)
+            redeemed = await redeem(tx, self.desk, token, Purpose.INVITATION)
             is_done = await store.complete_pending(
                 tx,
                 found.id,
-                password_version=ticket.password_version,
+                password_version=redeemed.ticket.password_version,
                 new_hash=hashed,
                 full_name_sealed=seal_name(data_key, full_name),
             )
             if not is_done:
                 raise TicketRefused
-            await self.settle_attempts(tx, found.id, of_address)
+            await self.settle_attempts(tx, found.id, redeemed.of_address)
 
     def _check(self, password: str, email: EmailAddress, full_name: str | None) -> None:
         complaints = Complaints()

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from keystead.accounts.account import LoadForAct
 from keystead.accounts.attempts import SettleAttempts
+from keystead.accounts.redeem import Redeemed, redeem
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.application import Applications
@@ -67,14 +68,11 @@ class ResetPassword:
         await self._check(ticket, password)
         hashed = await self.hasher.hash(password)
         async with self.db.begin() as tx:
-            ticket = await self.desk.consume(tx, token, Purpose.RESET_PASSWORD)
-            stored = await store.find(tx, ticket.user_id)
-            if stored is None:
-                raise TicketRefused
-            if stored.status == UserStatus.PENDING:
-                await self._complete(tx, ticket, stored, hashed)
+            redeemed = await redeem(tx, self.desk, token, Purpose.RESET_PASSWORD)
+            if redeemed.user.status == UserStatus.PENDING:
+                await self._complete(tx, redeemed, hashed)
             else:
-                await self._replace(tx, ticket, stored, hashed)
+                await self._replace(tx, redeemed.ticket, redeemed.user, hashed)
 
     async def _check(self, ticket: Ticket, password: str) -> None:
         stored = await store.find(self.db, ticket.user_id)
@@ -83,18 +81,17 @@ class ResetPassword:
         user = self.show_profile(stored)
         self.rules.check(password, email=parse_email(user.email), full_name=user.full_name)
 
-    async def _complete(self, tx: Tx, ticket: Ticket, stored: StoredUser, hashed: str) -> None:
-        of_address = await self.settle_attempts.lock(tx, stored)
+    async def _complete(self, tx: Tx, redeemed: Redeemed, hashed: str) -> None:
         is_done = await store.complete_pending(
             tx,
-            stored.id,
-            password_version=ticket.password_version,
+            redeemed.user.id,
+            password_version=redeemed.ticket.password_version,
             new_hash=hashed,
             full_name_sealed=None,
         )
         if not is_done:
             raise TicketRefused
-        await self.settle_attempts(tx, stored.id, of_address)
+        await self.settle_attempts(tx, redeemed.user.id, redeemed.of_address)
 
     async def _replace(self, tx: Tx, ticket: Ticket, stored: StoredUser, hashed: str) -> None:
         is_replaced = await store.replace_password(

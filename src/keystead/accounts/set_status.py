@@ -16,6 +16,7 @@ from keystead.notices.types import MailKind
 from keystead.roles.types import LastAdministrator
 from keystead.sessions.listing import end_all
 from keystead.sessions.types import EndReason
+from keystead.tickets import store as tickets
 from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose
 from keystead.users import store
@@ -150,6 +151,7 @@ class LockUser:
 
     async def _tell(self, tx: Tx, stored: StoredUser) -> None:
         client_id = self.applications.default.client_id
+        await tickets.void(tx, stored.id, Purpose.UNLOCK)  # a link of an earlier lock does not open this one
         ticket_id = await self.desk.issue(
             tx,
             Purpose.UNLOCK,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from keystead.accounts.redeem import redeem
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access
@@ -24,13 +25,9 @@ class Unlock:
 
     async def __call__(self, token: str) -> None:
         async with self.db.begin() as tx:
-            ticket = await self.desk.consume(tx, token, Purpose.UNLOCK)
-            is_open = await store.change_status(
-                tx, ticket.user_id, allowed=(UserStatus.LOCKED,), new=UserStatus.ACTIVE
-            )
-            if not is_open:
+            user = (await redeem(tx, self.desk, token, Purpose.UNLOCK)).user
+            if not await store.change_status(
+                tx, user.id, allowed=(UserStatus.LOCKED,), new=UserStatus.ACTIVE
+            ):
                 raise TicketRefused
-            await trail.record(
-                tx,
-                Event(EventName.USER_UNLOCKED, actor_id=ticket.user_id, subject_id=ticket.user_id),
-            )
+            await trail.record(tx, Event(EventName.USER_UNLOCKED, actor_id=user.id, subject_id=user.id))

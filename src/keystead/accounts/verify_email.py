@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.accounts.attempts import SettleAttempts
+from keystead.accounts.redeem import Redeemed, redeem
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.application import Applications
@@ -16,7 +17,7 @@ from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose, TicketRefused
 from keystead.users import store
 from keystead.users.email import parse_email
-from keystead.users.types import EmailTaken, StoredUser, UserStatus
+from keystead.users.types import EmailTaken, UserStatus
 from keystead.vault import Vault
 
 
@@ -32,25 +33,19 @@ class VerifyEmail:
 
     async def __call__(self, token: str) -> None:
         async with self.db.begin() as tx:
-            ticket = await self.desk.consume(tx, token, Purpose.VERIFY_EMAIL)
-            stored = await store.find(tx, ticket.user_id)
-            if stored is None or stored.password_version != ticket.password_version:
-                raise TicketRefused
-            await prove_address(tx, self.settle_attempts, stored)
+            await self._prove(tx, await redeem(tx, self.desk, token, Purpose.VERIFY_EMAIL))
 
-
-async def prove_address(tx: Tx, settle_attempts: SettleAttempts, stored: StoredUser) -> None:
-    """Somebody read what was sent to the user's address. Raises EmailTaken, and TicketRefused for a closed account."""
-    if stored.status == UserStatus.PENDING:
-        of_address = await settle_attempts.lock(tx, stored)
-        if not await store.verify_pending(tx, stored.id):
-            raise EmailTaken
-        await settle_attempts(tx, stored.id, of_address)
-    elif stored.status in (UserStatus.ACTIVE, UserStatus.LOCKED):
-        if await store.mark_email_verified(tx, stored.id):
-            await trail.record(tx, Event(EventName.USER_VERIFIED, subject_id=stored.id))
-    else:
-        raise TicketRefused
+    async def _prove(self, tx: Tx, redeemed: Redeemed) -> None:
+        user = redeemed.user
+        if user.status == UserStatus.PENDING:
+            if not await store.verify_pending(tx, user.id):
+                raise EmailTaken
+            await self.settle_attempts(tx, user.id, redeemed.of_address)
+        elif user.status in (UserStatus.ACTIVE, UserStatus.LOCKED):
+            if await store.mark_email_verified(tx, user.id):
+                await trail.record(tx, Event(EventName.USER_VERIFIED, subject_id=user.id))
+        else:
+            raise TicketRefused
 
 
 @dataclass(frozen=True, slots=True)

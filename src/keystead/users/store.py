@@ -69,24 +69,25 @@ LIST_BY_EMAIL_FOR_UPDATE = f"""
      ORDER BY u.status = 'pending', u.created_at DESC
        FOR UPDATE OF u
 """  # noqa: S608 - constants of ours
-# A person who is asked for by address has few rows: the account, and attempts nobody has swept yet.
-LIST_BY_EMAIL = f"""
+LIST_OF_ADDRESS_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
-     WHERE u.email_index = $1
+     WHERE u.email_index = (SELECT o.email_index FROM users o WHERE o.id = $1)
      ORDER BY u.status = 'pending', u.created_at DESC
-     LIMIT 100
+       FOR UPDATE OF u
 """  # noqa: S608 - constants of ours
 FIND = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
      WHERE u.id = $1
 """  # noqa: S608 - constants of ours
+# The status is judged again when the lock was waited for: an erasure may have held it. Rows that refer to the user may
+# be added meanwhile (NO KEY), by somebody who holds what the lock's owner is about to want.
 FIND_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
-     WHERE u.id = $1
-       FOR UPDATE OF u
+     WHERE u.id = $1 AND u.status <> 'erased'
+       FOR NO KEY UPDATE OF u
 """  # noqa: S608 - constants of ours
 REPLACE_DETAILS = """
     UPDATE users
@@ -243,9 +244,9 @@ async def list_by_email_for_update(db: Runner, email_index: bytes) -> list[Store
     return [StoredUser(*row) for row in await db.fetch(LIST_BY_EMAIL_FOR_UPDATE, email_index)]
 
 
-async def list_by_email(db: Runner, email_index: bytes) -> list[StoredUser]:
-    """The account of this address, then its pending attempts, newest first; at most a hundred."""
-    return [StoredUser(*row) for row in await db.fetch(LIST_BY_EMAIL, email_index)]
+async def list_of_address_for_update(db: Runner, user_id: UUID) -> list[StoredUser]:
+    """As `list_by_email_for_update`, of the address that this user has."""
+    return [StoredUser(*row) for row in await db.fetch(LIST_OF_ADDRESS_FOR_UPDATE, user_id)]
 
 
 async def find(db: Runner, user_id: UUID) -> StoredUser | None:
