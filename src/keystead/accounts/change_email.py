@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from keystead.accounts.confirm_password import ConfirmPassword
+from keystead.accounts.redeem import Redeemed, redeem
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
@@ -25,7 +26,7 @@ from keystead.tickets.types import Purpose, Ticket, TicketRefused
 from keystead.users import store
 from keystead.users.email import parse_email
 from keystead.users.profile import open_user, seal_email
-from keystead.users.types import EmailTaken, UserStatus
+from keystead.users.types import EmailTaken
 from keystead.vault import DataKey, Vault
 
 
@@ -74,6 +75,7 @@ class RequestEmailChange:
         data_key = self.vault.open_data_key(caller.user_id, credential.data_key_wrapped)
         wanted = NewAddress(address.display, end_other_sessions, str(caller.session_id))
         async with self.db.begin() as tx:
+            await store.load_for_update(tx, caller.user_id)  # of several requests at once, the last one holds
             await tickets.void(tx, caller.user_id, Purpose.CHANGE_EMAIL)
             ticket_id = await self.desk.issue(
                 tx,
@@ -107,7 +109,8 @@ class RequestEmailChange:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmEmailChange:
-    """The new mailbox is proven: the account is reached by it from now on, and both addresses are told.
+    """The new mailbox is proven: the account is reached by it from now on, and both addresses are told. What the old
+    mailbox holds opens nothing any more.
 
     Raises TicketRefused, EmailTaken.
     """
@@ -120,13 +123,10 @@ class ConfirmEmailChange:
 
     async def __call__(self, token: str) -> None:
         async with self.db.begin() as tx:
-            ticket = await self.desk.consume(tx, token, Purpose.CHANGE_EMAIL)
-            await self._change(tx, ticket)
+            await self._change(tx, await redeem(tx, self.desk, token, Purpose.CHANGE_EMAIL))
 
-    async def _change(self, tx: Tx, ticket: Ticket) -> None:
-        stored = await store.find(tx, ticket.user_id)
-        if stored is None or stored.status != UserStatus.ACTIVE:
-            raise TicketRefused
+    async def _change(self, tx: Tx, redeemed: Redeemed) -> None:
+        ticket, stored = redeemed.ticket, redeemed.user
         data_key = self.vault.open_data_key(stored.id, stored.data_key_wrapped)
         old = open_user(data_key, stored)
         wanted = NewAddress.open(data_key, ticket)
@@ -141,6 +141,7 @@ class ConfirmEmailChange:
         )
         if not is_changed:
             raise TicketRefused
+        await tickets.void_all(tx, stored.id)
         if wanted.end_sessions:
             keep = SessionId(UUID(wanted.keep_session))
             await end_all(tx, Operator(), stored.id, EndReason.EMAIL_CHANGED, but=keep)

@@ -13,6 +13,7 @@ from keystead.kernel.caller import Access, Caller, ReauthenticationRequired
 from keystead.kernel.db import Database
 from keystead.notices import store as mails
 from keystead.notices.store import StoredMail
+from keystead.notices.types import MailKind
 from keystead.sessions import store as sessions
 from keystead.sessions.listing import record_of
 from keystead.sessions.types import SessionRecord
@@ -76,7 +77,12 @@ class ExportAccount:
                     for stored in await sessions.list_of_user(tx, user_id)
                 ],
                 tickets=await tickets.list_of_user(tx, user_id),
-                mails=await mails.list_of_user(tx, user_id),
+                # A link to a new address says that it is free: that is told to its mailbox alone.
+                mails=[
+                    mail
+                    for mail in await mails.list_of_user(tx, user_id)
+                    if mail.kind != MailKind.CHANGE_EMAIL
+                ],
                 requests=await tickets.list_keys_of_user(tx, user_id),
                 events=await events.list_of_person(tx, user_id, limit=MAX_EVENTS),
             )

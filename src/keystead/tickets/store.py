@@ -27,11 +27,13 @@ FIND_LIVE = """
 VOID = """
     UPDATE tickets SET used_at = keystead_now() WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL
 """
+VOID_ALL = "UPDATE tickets SET used_at = keystead_now() WHERE user_id = $1 AND used_at IS NULL"
 LIST_OF_USER = """
     SELECT purpose, client_id, created_at, expires_at, used_at FROM tickets WHERE user_id = $1 ORDER BY created_at, id
 """
 LIST_KEYS_OF_USER = "SELECT route, created_at FROM idempotency_keys WHERE caller_id = $1 ORDER BY created_at"
 DELETE_OF_USER = "DELETE FROM tickets WHERE user_id = $1"
+DELETE_KEYS_OF_USER = "DELETE FROM idempotency_keys WHERE caller_id = $1"
 SWEEP_TICKETS = """
     DELETE FROM tickets
      WHERE id IN (SELECT id FROM tickets WHERE expires_at < keystead_now() - $1::interval
@@ -116,6 +118,11 @@ async def void(db: Runner, user_id: UUID, purpose: Purpose) -> None:
     await db.execute(VOID, user_id, purpose.value)
 
 
+async def void_all(db: Runner, user_id: UUID) -> None:
+    """The mailbox that they were sent to is no longer the user's."""
+    await db.execute(VOID_ALL, user_id)
+
+
 async def list_of_user(db: Runner, user_id: UUID) -> list[KeptTicket]:
     return [KeptTicket(*row) for row in await db.fetch(LIST_OF_USER, user_id)]
 
@@ -126,6 +133,7 @@ async def list_keys_of_user(db: Runner, user_id: UUID) -> list[KeptKey]:
 
 async def delete_of_user(db: Runner, user_id: UUID) -> None:
     await db.execute(DELETE_OF_USER, user_id)
+    await db.execute(DELETE_KEYS_OF_USER, user_id)
 
 
 async def sweep(db: Runner, *, older_than: timedelta, limit: int) -> int:
