@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from keystead.accounts.change_email import NewAddress
 from keystead.accounts.write_mail import LINKS
 from keystead.kernel.db import Database, Tx
+from keystead.kernel.ids import UserId
 from keystead.notices import queue, store
 from keystead.notices.queue import RequestKind
 from keystead.notices.store import MailRequest
@@ -15,7 +18,9 @@ from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose
 from keystead.users import store as users
 from keystead.users.types import StoredUser, UserStatus
-from keystead.vault import Vault
+from keystead.vault import Unreadable, Vault
+
+log = structlog.get_logger("mail")
 
 # So many mails of one kind in so long a time are enough for one mailbox, however often somebody asks.
 MAX_MAILS = 5
@@ -80,12 +85,25 @@ class AnswerMailRequest:
             request = await store.take_request(tx)
             if request is None:
                 return False
-            asked = Asked(request, await users.list_by_email(tx, request.email_index))
+            # Locked, so that of several workers each counts the mails that those before have written.
+            asked = Asked(request, await users.list_by_email_for_update(tx, request.email_index))
             if request.kind == RequestKind.EMAIL_CHANGE:
                 await self._answer_email_change(tx, asked)
-            elif (answer := asked.answer()) is not None:
-                await self._send(tx, asked, *answer)
+            elif await self._answer(tx, asked) != request.user_id:
+                await self._forget_attempt(tx, request)
         return True
+
+    async def _answer(self, tx: Tx, asked: Asked) -> UserId | None:
+        """Who is sent a mail."""
+        answer = asked.answer()
+        if answer is None or not await self._send(tx, asked, *answer):
+            return None
+        return answer[1].id
+
+    async def _forget_attempt(self, tx: Tx, request: MailRequest) -> None:
+        """An attempt whose link nobody is sent leads nowhere. Those that stay are few, however many were made."""
+        if request.user_id is not None and await users.discard_pending(tx, request.user_id):
+            await self.vault.shred(tx, request.user_id)
 
     async def _answer_email_change(self, tx: Tx, asked: Asked) -> None:
         """The link goes to the new address if it is free; if not, its owner is told, and nobody else."""
@@ -97,8 +115,16 @@ class AnswerMailRequest:
         if request.ticket_id is None or request.user_id is None:
             return
         ticket = await tickets.find_live(tx, request.ticket_id, Purpose.CHANGE_EMAIL)
-        data_key = await self.vault.load_data_key(tx, request.user_id)
-        if ticket is None or data_key is None:
+        # Whose the new address is nobody knows, so it is who asks that is held to few mails.
+        if ticket is None or await _had_enough(tx, [request.user_id], MailKind.CHANGE_EMAIL):
+            return
+        try:
+            data_key = await self.vault.load_data_key(tx, request.user_id)
+            wanted = NewAddress.open(data_key, ticket) if data_key else None
+        except Unreadable:  # a damaged row must not keep those behind it waiting
+            log.exception("mail.request_unreadable", request_id=str(request.id))
+            return
+        if wanted is None:
             return
         await queue.enqueue(
             tx,
@@ -106,14 +132,14 @@ class AnswerMailRequest:
             client_id=request.client_id,
             user_id=request.user_id,
             data_key=data_key,
-            facts={"to": NewAddress.open(data_key, ticket).email},
+            facts={"to": wanted.email},
             ticket_id=ticket.id,
         )
 
-    async def _send(self, tx: Tx, asked: Asked, kind: MailKind, user: StoredUser) -> None:
-        everybody = [each.id for each in asked.found]
-        if await store.count_recent(tx, everybody, kind.value, within=WITHIN) >= MAX_MAILS:
-            return
+    async def _send(self, tx: Tx, asked: Asked, kind: MailKind, user: StoredUser) -> bool:
+        """False where the mailbox has had enough of its kind."""
+        if await _had_enough(tx, [each.id for each in asked.found], kind):
+            return False
         ticket_id = None
         if kind in LINKS:
             _, purpose = LINKS[kind]
@@ -125,3 +151,8 @@ class AnswerMailRequest:
                 password_version=user.password_version,
             )
         await queue.enqueue(tx, kind, client_id=asked.request.client_id, user_id=user.id, ticket_id=ticket_id)
+        return True
+
+
+async def _had_enough(tx: Tx, user_ids: list[UserId], kind: MailKind) -> bool:
+    return await store.count_recent(tx, user_ids, kind.value, within=WITHIN) >= MAX_MAILS
