@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 
 import structlog
@@ -30,7 +30,9 @@ class MailServerMissing(Exception):
 
 
 BATCH = 20
-LEASE = timedelta(minutes=5)  # longer than a batch may take; then another worker may try
+# No mail is begun in the second half of its lease, which is longer than `mail.timeout_secs` lets one take: so nobody
+# else gets it while we are at it.
+LEASE = timedelta(minutes=10)
 MAX_TRIES = 12
 _FIRST_PAUSE = timedelta(seconds=5)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -58,29 +60,33 @@ class DeliverMail:
             answered += 1
         sent = 0
         if self.smtp is not None or self.captures:
+            end = self.clock.now() + LEASE / 2
             mails = await store.claim(self.db, limit=BATCH, lease=LEASE)
-            await self._send_all(mails)
-            sent = len(mails)
+            sent = len(mails) if await self._send_all(mails, end) else 0
         return max(answered, sent) == BATCH
 
-    async def _send_all(self, mails: Sequence[StoredMail]) -> None:
-        if not mails:
-            return
+    async def _send_all(self, mails: Sequence[StoredMail], end: datetime) -> bool:
+        """Those that can be begun before `end`. False where the server is not there: to ask again at once is no use."""
         if self.smtp is None:
             for mail in mails:
                 await store.mark_sent(self.db, mail.id)
                 MAILS.labels(mail.kind, "captured").inc()
-            return
+            return True
         waiting = deque(mails)
         try:
-            async with self.smtp.connect() as connection:
-                while waiting:
-                    await self._send(connection, waiting.popleft())
+            if waiting:
+                async with self.smtp.connect() as connection:
+                    while waiting and self.clock.now() < end:
+                        await self._send(connection, waiting.popleft())
         except MailServerDown as error:
             log.warning("mail.server_down", reason=str(error), waiting=len(waiting))
             for mail in waiting:
                 MAILS.labels(mail.kind, "server_down").inc()
                 await store.postpone(self.db, mail.id, by=_pause(mail.tries), counts=False)
+            return False
+        for mail in waiting:
+            await store.postpone(self.db, mail.id, by=timedelta(0), counts=False)
+        return True
 
     async def _send(self, connection: Connection, mail: StoredMail) -> None:
         """Raises MailServerDown, for this mail and those after it."""
