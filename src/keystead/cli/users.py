@@ -7,6 +7,8 @@ from uuid import UUID
 import typer
 
 from keystead.accounts.create_user import AccountWanted
+from keystead.cli.export_users import export_users
+from keystead.cli.import_users import import_users
 from keystead.cli.running import EXIT_CANNOT_START, fail, read_secret_line, with_core
 from keystead.core import Core
 from keystead.kernel.application import LinkTo
@@ -14,7 +16,9 @@ from keystead.kernel.caller import Operator
 from keystead.kernel.ids import UserId
 from keystead.roles.types import ADMIN, USER
 
-app = typer.Typer(help="Create, invite, verify and recover users.", no_args_is_help=True)
+app = typer.Typer(help="Create, invite, verify, recover, import and export users.", no_args_is_help=True)
+app.command("import")(import_users)
+app.command("export")(export_users)
 
 Email = Annotated[str, typer.Argument(help="The user's address.")]
 PasswordStdin = Annotated[
