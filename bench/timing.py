@@ -1,4 +1,4 @@
-"""Whether an address can be told from an unknown one by time: interleaved pairs against a real worker.
+"""Whether an address or an id can be told from an unknown one by time: interleaved pairs against a real worker.
 
 `python -m bench.timing --pairs 1000` reports, for each pair of classes, the median difference with a bootstrap interval
 at 95 %, Welch's t, and the sign and Wilcoxon signed-rank tests (which, unlike the t-test, do not need independence of
@@ -19,6 +19,7 @@ import asyncpg
 import httpx2
 from rich.progress import track
 
+from keystead.kernel.ids import new_uuid
 from keystead.kernel.migrate import migrate
 from keystead.kernel.secrets import Secret
 from tests.support import throwaway
@@ -33,12 +34,24 @@ _Z_95 = 0.025
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One request."""
+
+    path: str
+    body: dict[str, str] | None = None
+    bearer: str | None = None
+
+
+Make = Callable[[], Asked]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two kinds of request whose answers must take the same time."""
 
     name: str
-    one: Callable[[], tuple[str, dict[str, str]]]
-    other: Callable[[], tuple[str, dict[str, str]]]
+    one: Make
+    other: Make
 
 
 async def main() -> None:
@@ -51,7 +64,7 @@ async def main() -> None:
     with throwaway.postgres() as server:
         urls = Urls(server.owner_url, server.runtime_url)
         await migrate(Secret(urls.owner), runtime_url=Secret(urls.runtime))
-        for verified, comparisons in ((False, _logins), (True, _registrations)):
+        for verified, comparisons in ((False, _logins), (False, _strangers), (True, _registrations)):
             required = {"AUTH__REQUIRE_VERIFIED_EMAIL": json.dumps(verified)}
             async with serving(urls, **_OWASP, **required) as running:
                 for comparison in await comparisons(running.base_url, urls):
@@ -70,13 +83,64 @@ async def _logins(url: str, urls: Urls) -> list[Comparison]:
     )
     await owner.close()
 
-    def login(email: Callable[[], str]) -> Callable[[], tuple[str, dict[str, str]]]:
-        return lambda: ("/api/v1/auth/login", {"email": email(), "password": "the wrong password of nobody"})
-
-    unknown = login(new_email)
     return [
-        Comparison("login: known against unknown", login(lambda: emails["known"]), unknown),
-        Comparison("login: disabled against unknown", login(lambda: emails["disabled"]), unknown),
+        Comparison("login: known against unknown", login(lambda: emails["known"]), login(new_email)),
+        Comparison("login: disabled against unknown", login(lambda: emails["disabled"]), login(new_email)),
+    ]
+
+
+def login(email: Callable[[], str]) -> Make:
+    return lambda: Asked("/api/v1/auth/login", {"email": email(), "password": "the wrong password of nobody"})
+
+
+def register(email: Callable[[], str]) -> Make:
+    return lambda: Asked("/api/v1/auth/register", {"email": email(), "password": PASSWORD})
+
+
+def ask_for_mail(what: str, email: Callable[[], str]) -> Make:
+    return lambda: Asked(f"/api/v1/auth/{what}", {"email": email()})
+
+
+async def _strangers(url: str, _urls: Urls) -> list[Comparison]:
+    """Somebody else's account, session and address, against those of nobody."""
+    people = []
+    async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
+        for _ in range(2):
+            body = {"email": new_email(), "password": PASSWORD}
+            people.append(body | (await client.post("/api/v1/auth/register", json=body)).json())
+    me, stranger = people
+    bearer = me["access_token"]
+
+    def read(path: str, name: Callable[[], str]) -> Make:
+        return lambda: Asked(f"/api/v1/{path}/{name()}", bearer=bearer)
+
+    def nobody() -> str:
+        return str(new_uuid())
+
+    def known() -> str:
+        return str(stranger["email"])
+
+    return [
+        Comparison(
+            "a stranger's account against none",
+            read("users", lambda: stranger["user"]["id"]),
+            read("users", nobody),
+        ),
+        Comparison(
+            "a stranger's session against none",
+            read("refresh_tokens", lambda: stranger["session_id"]),
+            read("refresh_tokens", nobody),
+        ),
+        Comparison(
+            "forgot: known against unknown",
+            ask_for_mail("password/forgot", known),
+            ask_for_mail("password/forgot", new_email),
+        ),
+        Comparison(
+            "resend: known against unknown",
+            ask_for_mail("email/resend", known),
+            ask_for_mail("email/resend", new_email),
+        ),
     ]
 
 
@@ -84,12 +148,6 @@ async def _registrations(url: str, _urls: Urls) -> list[Comparison]:
     known = new_email()
     async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
         await client.post("/api/v1/auth/register", json={"email": known, "password": PASSWORD})
-
-    def register(email: Callable[[], str]) -> Callable[[], tuple[str, dict[str, str]]]:
-        return lambda: ("/api/v1/auth/register", {"email": email(), "password": PASSWORD})
-
-    def login(email: Callable[[], str]) -> Callable[[], tuple[str, dict[str, str]]]:
-        return lambda: ("/api/v1/auth/login", {"email": email(), "password": "the wrong password of nobody"})
 
     return [
         Comparison("login: unverified against unknown", login(lambda: known), login(new_email)),
@@ -112,10 +170,12 @@ async def _measure(url: str, comparison: Comparison, pairs: int, seed: int) -> l
     return measured
 
 
-async def _time(client: httpx2.AsyncClient, make: Callable[[], tuple[str, dict[str, str]]]) -> float:
-    path, body = make()
+async def _time(client: httpx2.AsyncClient, make: Make) -> float:
+    asked = make()
+    headers = {} if asked.bearer is None else {"authorization": f"Bearer {asked.bearer}"}
+    method = "GET" if asked.body is None else "POST"
     before = perf_counter_ns()
-    await client.post(path, json=body)
+    await client.request(method, asked.path, json=asked.body, headers=headers)
     return (perf_counter_ns() - before) / 1e6
 
 
