@@ -39,11 +39,12 @@ class Erase:
         """False where it was erased before."""
         if not await store.erase(tx, user_id):
             return False
-        await mails.delete_of_user(tx, user_id)
-        await tickets.delete_of_user(tx, user_id)
         await sessions.delete_of_user(tx, user_id)
         await roles.revoke_all(tx, user_id)
         await self.vault.shred(tx, user_id)
+        # After the sessions and the user, whose holders write mails and tickets: what they wrote is seen now.
+        await mails.delete_of_user(tx, user_id)
+        await tickets.delete_of_user(tx, user_id)
         await erasures.add(tx, user_id)
         await trail.record(
             tx,

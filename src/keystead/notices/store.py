@@ -172,8 +172,8 @@ async def count_recent(db: Runner, user_ids: list[UserId], kind: str, *, within:
 
 
 async def delete_of_user(db: Runner, user_id: UUID) -> None:
+    await db.execute(DELETE_REQUESTS_OF_USER, user_id)  # first: one that is being answered becomes a mail
     await db.execute(DELETE_OF_USER, user_id)
-    await db.execute(DELETE_REQUESTS_OF_USER, user_id)
 
 
 async def sweep(db: Runner, *, older_than: timedelta, limit: int) -> int:
