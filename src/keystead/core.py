@@ -330,8 +330,8 @@ def _wire(
         sessions=SessionVerbs(
             list=ListSessions(db, vault, parts.cursors),
             show=ShowSession(db, vault),
-            end=EndSession(db),
-            end_all=EndSessionsOfUser(db),
+            end=EndSession(db, parts.role_book.of_user),
+            end_all=EndSessionsOfUser(db, parts.role_book.of_user),
         ),
         roles=RoleVerbs(
             list=ListRoles(db),

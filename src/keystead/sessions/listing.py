@@ -1,6 +1,7 @@
 """Seeing and ending sessions: one's own devices, and an administrator's view."""
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -166,6 +167,11 @@ async def _load(db: Database, caller: Caller, session_id: SessionId, requirement
 def _require(caller: Caller, owner: UserId, requirement: OwnerOr) -> None:
     if caller.user_id != owner and not caller.may(requirement.permission):
         raise SessionNotFound
+
+
+async def _require_covering(tx: Tx, caller: Caller, owner: UserId, permissions_of: PermissionsOf) -> None:
+    if caller.user_id != owner:
+        caller.require_covering(await permissions_of(tx, owner))
 
 
 async def _require_covering(tx: Tx, caller: Caller, owner: UserId, permissions_of: PermissionsOf) -> None:
