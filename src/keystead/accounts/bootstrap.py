@@ -5,14 +5,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from keystead.accounts.create_user import AccountWanted, CreateUser
-from keystead.accounts.set_roles import record_role
+from keystead.accounts.set_roles import give_role
 from keystead.accounts.set_status import StatusMismatch
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.application import Applications
 from keystead.kernel.caller import Operator
 from keystead.kernel.db import Database, Tx
-from keystead.roles import store as roles
 from keystead.roles.types import ADMIN, USER
 from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose
@@ -58,10 +57,8 @@ class BootstrapAdministrator:
                 return None
             if account.status != UserStatus.ACTIVE:
                 raise StatusMismatch(status=account.status)
-            if not await roles.grant(tx, account.id, ADMIN):
-                return Outcome.UNCHANGED
-            await record_role(tx, Operator(), EventName.ROLE_GRANTED, account.id, ADMIN)
-            return Outcome.PROMOTED
+            is_promoted = await give_role(tx, Operator(), account.id, ADMIN)
+            return Outcome.PROMOTED if is_promoted else Outcome.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +78,8 @@ class Recover:
             if account is None:
                 raise UserNotFound
             await self._open(tx, account)
-            if make_admin and await roles.grant(tx, account.id, ADMIN):
-                await record_role(tx, Operator(), EventName.ROLE_GRANTED, account.id, ADMIN)
+            if make_admin:
+                await give_role(tx, Operator(), account.id, ADMIN)
             ticket_id = await self.desk.issue(
                 tx,
                 Purpose.RESET_PASSWORD,

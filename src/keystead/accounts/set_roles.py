@@ -15,6 +15,8 @@ from keystead.kernel.ids import UserId
 from keystead.roles import store
 from keystead.roles.book import RoleBook
 from keystead.roles.types import ADMIN, LastAdministrator
+from keystead.sessions.listing import end_issued
+from keystead.sessions.types import EndReason
 from keystead.users.types import UserNotFound
 
 
@@ -54,14 +56,22 @@ class SetRoles:
             if ADMIN in held - wanted:
                 await require_another_administrator(tx, user_id)
             for role in sorted(wanted - held):
-                await store.grant(tx, user_id, role)
-                await record_role(tx, actor, EventName.ROLE_GRANTED, user_id, role)
+                await give_role(tx, actor, user_id, role)
             # What the user may do now is what was given: compared while it can still be taken back.
             actor.require_covering(await self.role_book.of_user(tx, user_id))
             for role in sorted(held - wanted):
                 await store.revoke(tx, user_id, role)
                 await record_role(tx, actor, EventName.ROLE_REVOKED, user_id, role)
             return await self.show_user.read(tx, user_id)
+
+
+async def give_role(tx: Tx, actor: Actor, user_id: UUID, role: str) -> bool:
+    """False where the user has it. Sessions in the user's name end: whoever holds one was let when it could do less."""
+    if not await store.grant(tx, user_id, role):
+        return False
+    await record_role(tx, actor, EventName.ROLE_GRANTED, user_id, role)
+    await end_issued(tx, actor, user_id, EndReason.ROLE_GRANTED)
+    return True
 
 
 async def record_role(tx: Tx, actor: Actor, name: EventName, user_id: UUID, role: str) -> None:

@@ -12,10 +12,14 @@ from keystead.users.types import StoredUser
 
 # Joins sessions, users, roles, data keys and the installation: every request of a signed-in user reads the state of
 # its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker; the
-# version of what roles permit comes with them, so that a changed role does, too.
+# version of what roles permit comes with them, so that a changed role does, too. A session that somebody else started
+# needs them active, and their roles come along.
 IDENTIFY = f"""
     SELECT s.auth_time, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
            ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
+           CASE WHEN s.actor_id IS NOT NULL
+                THEN ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.actor_id ORDER BY r.role)
+            END AS actor_roles,
            {STORED_USER_COLUMNS}
       FROM sessions s
       JOIN users u ON u.id = s.user_id
@@ -23,6 +27,7 @@ IDENTIFY = f"""
       JOIN installation i ON i.epoch = s.epoch
      WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND u.status = 'active'
        AND keystead_now() < least(s.idle_expires_at, s.absolute_expires_at)
+       AND (s.actor_id IS NULL OR EXISTS (SELECT FROM users a WHERE a.id = s.actor_id AND a.status = 'active'))
 """  # noqa: S608 - constants of ours
 
 
@@ -48,13 +53,16 @@ class Identify:
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
             raise NotSignedIn
-        auth_time, now, roles_version, roles, *account = row
+        auth_time, now, roles_version, roles, actor_roles, *account = row
         held = tuple(roles)
+        permissions = await self.role_book.permissions_of(held, roles_version)
+        if actor_roles is not None:
+            permissions &= await self.role_book.permissions_of(tuple(actor_roles), roles_version)
         caller = Caller(
             user_id=claims.user_id,
             session_id=claims.session_id,
             roles=held,
-            permissions=await self.role_book.permissions_of(held, roles_version),
+            permissions=permissions,
             auth_time=auth_time,
             now=now,
         )

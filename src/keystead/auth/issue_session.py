@@ -61,13 +61,11 @@ class IssueSession:
             if earlier is not None:
                 session = await self._issued(tx, caller, SessionId(UUID(earlier)))
             else:
-                credential = await users.find_credential_by_id(tx, user_id)
-                if credential is None:
-                    raise UserNotFound
+                stored = await users.load_for_update(tx, user_id)
                 caller.require_covering(await self.role_book.of_user(tx, user_id))
                 started = await self.start_session(
                     tx,
-                    Holder(user_id, credential.data_key_wrapped, password_version=None),
+                    Holder(user_id, stored.data_key_wrapped, password_version=None),
                     origin=origin,
                     application=application,
                     amr=(),

@@ -27,7 +27,9 @@ ROTATE = f"""
     WITH locked AS MATERIALIZED (
         SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
                s.actor_id, s.idle_expires_at, s.absolute_expires_at,
-               s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch AS is_open
+               s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch
+               AND (s.actor_id IS NULL
+                    OR EXISTS (SELECT FROM users a WHERE a.id = s.actor_id AND a.status = 'active')) AS is_open
           FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN (SELECT epoch FROM installation LIMIT 1) i
          WHERE s.id = $1
            FOR UPDATE OF s

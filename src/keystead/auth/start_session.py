@@ -29,7 +29,7 @@ START_SESSION = f"""
     WITH timed AS MATERIALIZED (
         SELECT keystead_now() AS now
     ), known AS MATERIALIZED (
-        SELECT EXISTS (SELECT FROM sessions WHERE user_id = $2) AS any_session,
+        SELECT EXISTS (SELECT FROM sessions WHERE user_id = $2 AND device_index IS NOT NULL) AS any_device,
                EXISTS (SELECT FROM sessions WHERE user_id = $2 AND device_index = $10) AS this_device
     ), surplus AS MATERIALIZED (
         SELECT s.id
@@ -65,7 +65,7 @@ START_SESSION = f"""
     SELECT s.id, s.user_id, s.client_id, s.generation, s.amr, s.auth_time, s.actor_id,
            ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.user_id ORDER BY r.role) AS roles,
            s.idle_expires_at AS expires_at, s.created_at AS now,
-           k.any_session AND NOT k.this_device AS is_new_device
+           k.any_device AND NOT k.this_device AS is_new_device
       FROM started s CROSS JOIN known k
 """  # noqa: S608 - constants of ours
 
@@ -113,8 +113,8 @@ class StartSession:
     ) -> LiveSession | None:
         """None where the user is no longer active or the password has changed meanwhile.
 
-        With `actor_id`, somebody else starts it: nobody proved anything, so it has no `auth_time`. `replaces` is the
-        session that it takes the place of. Raises Overtaken where that has ended.
+        With `actor_id`, somebody else starts it: nobody proved anything, so it has no `auth_time`, and the device is
+        not the user's. `replaces` is the session that it takes the place of. Raises Overtaken where that has ended.
         """
         admitted = await tx.fetch_row(ADMIT, holder.user_id, holder.password_version)
         if admitted is None:
@@ -123,7 +123,7 @@ class StartSession:
         if replaces is not None:
             await _replace(tx, replaces, session_id)
         data_key = self.vault.open_data_key(holder.user_id, holder.data_key_wrapped)
-        device = device_of(origin)
+        device = device_of(origin) if actor_id is None else None
         row = await tx.fetch_row(
             START_SESSION,
             session_id,
@@ -134,8 +134,8 @@ class StartSession:
             actor_id,
             self.lifetimes.idle,
             self.lifetimes.absolute,
-            seal_device(data_key, device),
-            index_device(self.vault, holder.user_id, device),
+            None if device is None else seal_device(data_key, device),
+            None if device is None else index_device(self.vault, holder.user_id, device),
             current_request_id(),
             self.max_sessions,
         )
@@ -143,7 +143,7 @@ class StartSession:
             raise LookupError("a session was started and is not there")
         *session, is_new_device = row
         started = Started(LiveSession(*session), is_new_device)
-        if started.is_new_device and actor_id is None:
+        if started.is_new_device and device is not None:
             await _tell(tx, started.session, device, data_key)
         return started.session
 

@@ -127,6 +127,12 @@ async def end_issued(tx: Tx, actor: Actor, user_id: UUID, because: EndReason) ->
         await record_end(tx, each, because, actor_id=actor.user_id)
 
 
+async def end_issued(tx: Tx, actor: Actor, user_id: UUID, because: EndReason) -> None:
+    """As `end_all`, of the sessions that somebody else started in the user's name."""
+    for each in await store.end_issued_of_user(tx, user_id, because):
+        await record_end(tx, each, because, actor_id=actor.user_id)
+
+
 async def record_end(tx: Tx, ended: EndedSession, because: EndReason, *, actor_id: UserId | None) -> None:
     await trail.record(
         tx,
