@@ -104,7 +104,7 @@ class Invite:
             return Invited(await self.show_user.read(tx, new.id), wanted_ticket)
 
     async def _add(self, tx: Tx, actor: Actor, new: NewUser, wanted: frozenset[str]) -> None:
-        if not await roles.are_defined(tx, wanted):
+        if await roles.lock_defined(tx, wanted) != wanted:
             raise InvalidInput(
                 FieldError("/roles", "role_unknown", "There is no role of one of these names.")
             )

@@ -49,7 +49,7 @@ class SetRoles:
         async with self.db.begin() as tx:
             await self.load_for_act(tx, actor, user_id)
             held = frozenset(await store.list_of_user(tx, user_id))
-            if not await store.are_defined(tx, wanted):
+            if await store.lock_defined(tx, wanted) != wanted:
                 raise InvalidInput(
                     FieldError("/roles", "role_unknown", "There is no role of one of these names.")
                 )

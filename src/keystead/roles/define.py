@@ -99,7 +99,7 @@ class ReplaceRole:
         caller.require(self.requires)
         caller.require_fresh()
         async with self.db.begin() as tx:
-            old = await _load(tx, name)
+            old = await _load_locked(tx, name)
             described = old.description if description is None else description
             wanted = frozenset(old.permissions if permissions is None else permissions)
             _check(name=name, description=described, permissions=wanted)
@@ -123,7 +123,7 @@ class DeleteRole:
         caller.require(self.requires)
         caller.require_fresh()
         async with self.db.begin() as tx:
-            caller.require_covering((await _load(tx, name)).permissions)
+            caller.require_covering((await _load_locked(tx, name)).permissions)
             if not await store.delete(tx, name):
                 raise RoleBuiltIn
             await _changed(tx, caller, EventName.ROLE_DELETED, name)
@@ -134,6 +134,12 @@ async def _load(db: Database | Tx, name: str) -> Role:
     if stored is None:
         raise RoleNotFound
     return _role(stored)
+
+
+async def _load_locked(tx: Tx, name: str) -> Role:
+    """As it is, and stays until the transaction ends: what is compared is what is replaced."""
+    await store.lock(tx, name)
+    return await _load(tx, name)
 
 
 async def _changed(tx: Tx, caller: Caller, event: EventName, name: str) -> None:

@@ -23,7 +23,7 @@ LIST_ROLES = """
 FIND_ROLE = """
     SELECT name, description, permissions, is_built_in, created_at, updated_at FROM roles WHERE name = $1
 """
-COUNT_DEFINED = "SELECT count(*) FROM roles WHERE name = ANY($1::text[])"
+LOCK_ROLE = "SELECT name FROM roles WHERE name = $1 FOR UPDATE"
 # Kept from being deleted until the transaction ends.
 LOCK_DEFINED = "SELECT name FROM roles WHERE name = ANY($1::text[]) ORDER BY name FOR KEY SHARE"
 # Held until the transaction ends, by whoever might take the last administrator away: of two that would, one waits and
@@ -101,9 +101,9 @@ async def find(db: Runner, name: str) -> StoredRole | None:
     return StoredRole(*row) if row else None
 
 
-async def are_defined(db: Runner, names: frozenset[str]) -> bool:
-    row = await db.fetch_row(COUNT_DEFINED, list(names))
-    return row is not None and row[0] == len(names)
+async def lock(db: Runner, name: str) -> None:
+    """Nobody changes or gives it until the transaction ends."""
+    await db.execute(LOCK_ROLE, name)
 
 
 async def lock_defined(db: Runner, names: frozenset[str]) -> frozenset[str]:
