@@ -40,19 +40,28 @@ class Cursors:
     vault: Vault
 
     def seal(self, scope: str, *position: str) -> str:
-        blob = self.vault.wrap(json.dumps(position).encode(), purpose="cursor", context=scope.encode())
-        return base64.urlsafe_b64encode(blob).rstrip(b"=").decode()
+        return _spell(
+            self.vault.wrap(json.dumps(position).encode(), purpose="cursor", context=scope.encode())
+        )
 
     def open(self, scope: str, cursor: str) -> list[str]:
         """Raises InvalidInput for whatever this list with these filters did not give."""
         try:
-            blob = base64.b64decode(
-                cursor[:_MAX_CURSOR_LENGTH] + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-            )
             position: list[str] = json.loads(
-                self.vault.unwrap(blob, purpose="cursor", context=scope.encode())
+                self.vault.unwrap(_read(cursor), purpose="cursor", context=scope.encode())
             )
         except (Unreadable, binascii.Error, ValueError) as error:
             message = "This cursor is not of this list with these filters. Begin again without one."
             raise InvalidInput(FieldError("/cursor", "cursor_invalid", message)) from error
         return position
+
+
+def _spell(blob: bytes) -> str:
+    return base64.urlsafe_b64encode(blob).rstrip(b"=").decode()
+
+
+def _read(cursor: str) -> bytes:
+    blob = base64.urlsafe_b64decode(cursor[:_MAX_CURSOR_LENGTH] + "=" * (-len(cursor) % 4))
+    if _spell(blob) != cursor:  # there is one spelling of each
+        raise Unreadable
+    return blob

@@ -1,6 +1,6 @@
 """Wire types that several routes share."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -28,7 +28,7 @@ FullName = Annotated[
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=64, description="The application; the default one without.")
 ]
-RoleName = Annotated[str, Meta(min_length=1, max_length=63)]
+RoleName = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[a-z][a-z0-9_-]*$")]
 TicketText = Annotated[str, Meta(min_length=1, max_length=256, description="The token in the link.")]
 # RFC 3339, with its offset.
 _MOMENT = (
@@ -142,9 +142,9 @@ def moment_of(name: str, value: str | msgspec.UnsetType) -> datetime | None:
         return None
     try:
         moment: datetime = msgspec.convert(value, Annotated[datetime, Meta(tz=True)])
-    except msgspec.ValidationError as error:
+        return moment.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError) as error:
         raise InvalidInput(FieldError(f"/{name}", "time_invalid", "There is no such time.")) from error
-    return moment
 
 
 def given(value: T | msgspec.UnsetType) -> T | None:

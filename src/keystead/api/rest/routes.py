@@ -116,8 +116,8 @@ class Call:
 
     def expected_version(self) -> int | None:
         """What `If-Match` names, if it is there (RFC 9110 §13.1.1). Raises IfMatchInvalid."""
-        given = self.request.headers.get("if-match")
-        if given is None or given.strip() == "*":
+        given = ", ".join(self.request.headers.getlist("if-match"))
+        if given.strip() == "*" or "if-match" not in self.request.headers:
             return None
         match = _ETAG.fullmatch(given.strip())
         if match is None:
