@@ -31,6 +31,7 @@ OWNERS = {
     "users": (
         "users/store.py",
         "accounts/list_users.py",
+        "operations/sweep.py",
         "auth/identify.py",
         "auth/reauthenticate.py",
         "auth/refresh.py",
@@ -57,7 +58,7 @@ OWNERS = {
         "auth/refresh.py",
         "auth/start_session.py",
     ),
-    "tickets": ("tickets/store.py", "notices/store.py"),
+    "tickets": ("tickets/store.py", "notices/store.py", "operations/sweep.py"),
     "idempotency_keys": ("tickets/store.py",),
     "mail_requests": ("notices/store.py",),
     "mails": ("notices/store.py", "auth/refresh.py"),

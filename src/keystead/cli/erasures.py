@@ -53,6 +53,10 @@ def _read(path: Path) -> Iterator[UUID]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        # Whoever wrote it was killed: what they began is written again.
+        if line.startswith(b"{") and not line.endswith(b"}"):
+            typer.echo(f"keystead: warning: {path}, line {number} is cut short", err=True)
+            continue
         try:
             yield msgspec.json.decode(line, type=_Line).user_id
         except msgspec.DecodeError as error:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from keystead.kernel.db import Database
+import structlog
+
+from keystead.kernel.db import Database, Tx
 from keystead.notices import store as mails
 from keystead.sessions import store as sessions
 from keystead.tickets import store as tickets
@@ -16,10 +18,23 @@ from keystead.users import erasures, store
 from keystead.users.email import parse_email
 from keystead.users.erasures import Erasure
 from keystead.users.profile import open_user, seal_object
-from keystead.vault import Vault
+from keystead.users.types import StoredUser
+from keystead.vault import Unreadable, Vault
+
+log = structlog.get_logger("sweep")
 
 BATCH = 500
 KEEP_KEYS = timedelta(hours=24)  # how long a creating request may be repeated
+# Joins users and tickets: whoever was sent a link that still works has until it expires.
+SWEEP_ATTEMPTS = """
+    DELETE FROM users
+     WHERE id IN (SELECT u.id FROM users u
+                   WHERE u.status = 'pending' AND u.created_at < keystead_now() - $1::interval
+                     AND NOT EXISTS (SELECT FROM tickets t
+                                      WHERE t.user_id = u.id AND t.used_at IS NULL AND keystead_now() < t.expires_at)
+                   ORDER BY u.created_at LIMIT $2 FOR UPDATE OF u SKIP LOCKED)
+ RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +59,20 @@ class Sweep:
         keep = self.retention
         return sum(
             [
+                await _all(self._log_erasures),
                 await _all(lambda: sessions.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: tickets.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(lambda: tickets.sweep_keys(self.db, older_than=KEEP_KEYS, limit=BATCH)),
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),
                 await _all(self._seal),
-                await _all(self._log_erasures),
             ]
         )
 
     async def _sweep_attempts(self) -> int:
         async with self.db.begin() as tx:
-            gone = await store.sweep_pending(tx, older_than=self.retention.attempts, limit=BATCH)
-            for user_id in gone:
+            gone = await tx.fetch(SWEEP_ATTEMPTS, self.retention.attempts, BATCH)
+            for (user_id,) in gone:
                 await self.vault.shred(tx, user_id)
         return len(gone)
 
@@ -65,17 +80,23 @@ class Sweep:
         """What version 0.1 stored in the clear or without its index; done once, on an upgrade."""
         async with self.db.begin() as tx:
             found = await store.list_unsealed(tx, limit=BATCH)
-            for stored in found:
-                data_key = self.vault.open_data_key(stored.id, stored.data_key_wrapped)
-                user = open_user(data_key, stored)
-                domain = parse_email(user.email).domain
-                await store.seal(
-                    tx,
-                    stored.id,
-                    email_domain_index=self.vault.index(domain, purpose="email_domain_index"),
-                    preferences_sealed=seal_object(data_key, "preferences", user.preferences),
-                )
-        return len(found)
+            return sum([await self._seal_one(tx, stored) for stored in found])
+
+    async def _seal_one(self, tx: Tx, stored: StoredUser) -> bool:
+        try:
+            data_key = self.vault.open_data_key(stored.id, stored.data_key_wrapped)
+            user = open_user(data_key, stored)
+        except Unreadable:
+            log.error("seal.unreadable", user_id=str(stored.id))  # noqa: TRY400 - the id is the whole of it
+            return False
+        domain = parse_email(user.email).domain
+        await store.seal(
+            tx,
+            stored.id,
+            email_domain_index=self.vault.index(domain, purpose="email_domain_index"),
+            preferences_sealed=seal_object(data_key, "preferences", user.preferences),
+        )
+        return True
 
     async def _log_erasures(self) -> int:
         """A line is written before it is noted as written: it may stand there twice, and is never missing."""
@@ -103,10 +124,19 @@ def _append(path: Path, found: list[Erasure]) -> None:
     lines = "".join(
         json.dumps({"user_id": str(each.user_id), "erased_at": each.erased_at.isoformat()}) + "\n"
         for each in found
-    )
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    ).encode()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, lines.encode())
+        if _is_cut_short(descriptor):
+            lines = b"\n" + lines
+        if os.write(descriptor, lines) != len(lines):  # in one call: other workers write here, too
+            raise OSError(f"{path} took only a part of what was written to it")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_cut_short(descriptor: int) -> bool:
+    """By a full disk, or the end of whoever wrote last."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

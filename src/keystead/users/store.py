@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from asyncpg import UniqueViolationError
@@ -152,12 +152,6 @@ ERASE = """
            password_hash = '!', password_version = password_version + 1, email_verified_at = NULL,
            version = version + 1, updated_at = keystead_now()
      WHERE id = $1 AND status <> 'erased'
- RETURNING id
-"""
-SWEEP_PENDING = """
-    DELETE FROM users
-     WHERE id IN (SELECT id FROM users WHERE status = 'pending' AND created_at < keystead_now() - $1::interval
-                   ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
  RETURNING id
 """
 # In the order of their ids, which never change: a row that was there from the first page to the last is met once.
@@ -368,11 +362,6 @@ async def discard_pending(db: Runner, user_id: UUID) -> bool:
 async def erase(db: Runner, user_id: UUID) -> bool:
     """Leave a tombstone that says nothing of whom it was. False where it is one, or there is no such user."""
     return await db.fetch_row(ERASE, user_id) is not None
-
-
-async def sweep_pending(db: Runner, *, older_than: timedelta, limit: int) -> list[UserId]:
-    """Delete attempts that nobody proved in time."""
-    return [row[0] for row in await db.fetch(SWEEP_PENDING, older_than, limit)]
 
 
 async def list_unsealed(db: Runner, *, limit: int) -> list[StoredUser]:
