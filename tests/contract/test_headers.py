@@ -15,6 +15,7 @@ CACHEABLE = {
     "/.well-known/openid-configuration": "public, max-age=30",
     "/openapi.json": "public, max-age=300",
     "/docs/style.css": "public, max-age=300",
+    "/style/pages.css": "public, max-age=300",
 }
 PAGES = {"/docs", "/docs/errors/forbidden"}
 ME = "/api/v1/users/me"

@@ -22,7 +22,10 @@ _COMMAND = (sys.executable, "-m", "keystead.serving.worker")
 
 
 def environment_for(urls: Urls, **more: str) -> dict[str, str]:
-    """What a worker of the profile `test` is configured by; `more` as in the environment, without APP_."""
+    """What a worker of the profile `test` is configured by; `more` as in the environment, without APP_.
+
+    `{port}` in a value is the worker's.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
     return {
         **inherited,
@@ -110,7 +113,7 @@ class Worker:
                 return subprocess.Popen(
                     tethered(_COMMAND, ending=signal.SIGKILL),  # whatever becomes of us, no worker is left
                     cwd=self._folder,
-                    env={**self._environment, **told},
+                    env={**self._told_port(), **told},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -119,6 +122,12 @@ class Worker:
                 )
         finally:
             os.close(ready)
+
+    def _told_port(self) -> dict[str, str]:
+        return {
+            name: value.replace("{port}", str(self.port)) if name.startswith("APP_") else value
+            for name, value in self._environment.items()
+        }
 
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, "the worker does not run"

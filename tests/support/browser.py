@@ -1,0 +1,53 @@
+"""A real browser, if the machine has one; and a small site of somebody's own, for it to open."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+MISSING = (
+    "No browser: install Chromium (on Debian and Ubuntu: apt-get install chromium), "
+    "or name one in KEYSTEAD_CHROMIUM."
+)
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_chromium() -> str | None:
+    """The program that KEYSTEAD_CHROMIUM names, else the first in the path."""
+    named = os.environ.get("KEYSTEAD_CHROMIUM")
+    if named is not None:
+        return shutil.which(named)
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+async def shoot(page, name: str) -> None:
+    """A picture of the whole page, where somebody wants pictures."""
+    if folder := os.environ.get("KEYSTEAD_SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+@contextmanager
+def site(html: str) -> Iterator[int]:
+    """The port of a server that answers every path with `html`, whatever name it is called by."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("content-type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_):
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
