@@ -50,7 +50,6 @@ ROWS = {
     "keystead.roles.store.LIST_ROLES": StoredRole,
     "keystead.sessions.store.END_SESSION": EndedSession,
     "keystead.sessions.store.END_ISSUED_OF_USER": EndedSession,
-    "keystead.sessions.store.END_ISSUED_OF_USER": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,
     "keystead.sessions.store.FIND_LIVE": StoredSession,
     "keystead.sessions.store.FIND_LIVE_OF_USER": StoredSession,

@@ -1,7 +1,6 @@
 """Seeing and ending sessions: one's own devices, and an administrator's view."""
 
 from collections.abc import Awaitable, Callable
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -127,12 +126,6 @@ async def end_issued(tx: Tx, actor: Actor, user_id: UUID, because: EndReason) ->
         await record_end(tx, each, because, actor_id=actor.user_id)
 
 
-async def end_issued(tx: Tx, actor: Actor, user_id: UUID, because: EndReason) -> None:
-    """As `end_all`, of the sessions that somebody else started in the user's name."""
-    for each in await store.end_issued_of_user(tx, user_id, because):
-        await record_end(tx, each, because, actor_id=actor.user_id)
-
-
 async def record_end(tx: Tx, ended: EndedSession, because: EndReason, *, actor_id: UserId | None) -> None:
     await trail.record(
         tx,
@@ -173,11 +166,6 @@ async def _load(db: Database, caller: Caller, session_id: SessionId, requirement
 def _require(caller: Caller, owner: UserId, requirement: OwnerOr) -> None:
     if caller.user_id != owner and not caller.may(requirement.permission):
         raise SessionNotFound
-
-
-async def _require_covering(tx: Tx, caller: Caller, owner: UserId, permissions_of: PermissionsOf) -> None:
-    if caller.user_id != owner:
-        caller.require_covering(await permissions_of(tx, owner))
 
 
 async def _require_covering(tx: Tx, caller: Caller, owner: UserId, permissions_of: PermissionsOf) -> None:

@@ -33,13 +33,6 @@ END_ISSUED_OF_USER = """
      WHERE user_id = $1 AND ended_at IS NULL AND actor_id IS NOT NULL
  RETURNING id, user_id
 """
-# Those that somebody else started in the user's name.
-END_ISSUED_OF_USER = """
-    UPDATE sessions
-       SET ended_at = keystead_now(), ended_because = $2
-     WHERE user_id = $1 AND ended_at IS NULL AND actor_id IS NOT NULL
- RETURNING id, user_id
-"""
 # More than a page of them is nothing that a person looks through: `auth.max_sessions` bounds them.
 LIST_LIVE = """
     SELECT s.id, s.user_id, s.client_id, s.device_sealed, s.amr, s.auth_time, s.actor_id, s.created_at,
@@ -124,11 +117,6 @@ async def end_all_of_user(
     """The sessions that this ended; `but` goes on."""
     rows = await db.fetch(END_SESSIONS_OF_USER, user_id, because.value, but)
     return [EndedSession(*row) for row in rows]
-
-
-async def end_issued_of_user(db: Runner, user_id: UUID, because: EndReason) -> list[EndedSession]:
-    """As `end_all_of_user`, of the sessions that somebody else started in the user's name."""
-    return [EndedSession(*row) for row in await db.fetch(END_ISSUED_OF_USER, user_id, because.value)]
 
 
 async def end_issued_of_user(db: Runner, user_id: UUID, because: EndReason) -> list[EndedSession]:

@@ -20,7 +20,6 @@ class EndReason(StrEnum):
     PASSWORD_RESET = "password_reset"
     EMAIL_CHANGED = "email_changed"
     ROLE_GRANTED = "role_granted"
-    ROLE_GRANTED = "role_granted"
     USER_DISABLED = "user_disabled"
     USER_LOCKED = "user_locked"
 

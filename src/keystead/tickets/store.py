@@ -34,7 +34,6 @@ LIST_OF_USER = """
 LIST_KEYS_OF_USER = "SELECT route, created_at FROM idempotency_keys WHERE caller_id = $1 ORDER BY created_at"
 DELETE_OF_USER = "DELETE FROM tickets WHERE user_id = $1"
 DELETE_KEYS_OF_USER = "DELETE FROM idempotency_keys WHERE caller_id = $1"
-DELETE_KEYS_OF_USER = "DELETE FROM idempotency_keys WHERE caller_id = $1"
 SWEEP_TICKETS = """
     DELETE FROM tickets
      WHERE id IN (SELECT id FROM tickets WHERE expires_at < keystead_now() - $1::interval
@@ -134,7 +133,6 @@ async def list_keys_of_user(db: Runner, user_id: UUID) -> list[KeptKey]:
 
 async def delete_of_user(db: Runner, user_id: UUID) -> None:
     await db.execute(DELETE_OF_USER, user_id)
-    await db.execute(DELETE_KEYS_OF_USER, user_id)
     await db.execute(DELETE_KEYS_OF_USER, user_id)
 
 
