@@ -56,7 +56,7 @@ class BootstrapAdministrator:
             if account is None:
                 return None
             if account.status != UserStatus.ACTIVE:
-                raise StatusMismatch(status=account.status)
+                raise StatusMismatch(account_status=account.status)
             is_promoted = await give_role(tx, Operator(), account.id, ADMIN)
             return Outcome.PROMOTED if is_promoted else Outcome.UNCHANGED
 

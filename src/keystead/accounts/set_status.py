@@ -24,7 +24,7 @@ from keystead.users.types import StoredUser, UserNotFound, UserStatus
 
 
 class StatusMismatch(Refusal):
-    """`status` is the one that the account is in."""
+    """`account_status` is the one that it is in."""
 
     code = "status_mismatch"
     message = "An account in this state cannot be changed so."
@@ -54,7 +54,7 @@ class SetStatus:
         if new != UserStatus.ACTIVE:
             await require_another_administrator(tx, user_id)
         if not await store.change_status(tx, user_id, allowed=allowed, new=new):
-            raise StatusMismatch(status=stored.status)
+            raise StatusMismatch(account_status=stored.status)
         await trail.record(
             tx, Event(event, actor_id=actor.user_id, subject_id=user_id, session_id=actor.session_id)
         )
