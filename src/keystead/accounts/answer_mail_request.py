@@ -15,7 +15,7 @@ from keystead.notices.store import MailRequest
 from keystead.notices.types import MailKind
 from keystead.tickets import store as tickets
 from keystead.tickets.desk import Desk
-from keystead.tickets.types import Purpose
+from keystead.tickets.types import Purpose, Ticket
 from keystead.users import store as users
 from keystead.users.types import StoredUser, UserStatus
 from keystead.vault import Unreadable, Vault
@@ -29,10 +29,13 @@ WITHIN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, and everybody who has its address: at most one account, and attempts, the newest first."""
+    """A request, and everybody who has its address: at most one account, attempts to register, the newest first, and
+    those who were invited, perhaps with an invitation that still works."""
 
     request: MailRequest
     found: list[StoredUser]
+    invited: set[UserId]
+    invitation: Ticket | None
 
     @property
     def account(self) -> StoredUser | None:
@@ -40,7 +43,9 @@ class Asked:
 
     @property
     def attempts(self) -> list[StoredUser]:
-        return [user for user in self.found if user.status == UserStatus.PENDING]
+        return [
+            user for user in self.found if user.status == UserStatus.PENDING and user.id not in self.invited
+        ]
 
     def answer(self) -> tuple[MailKind, StoredUser] | None:
         """Which mail goes to whom."""
@@ -60,6 +65,8 @@ class Asked:
         if self.request.kind == RequestKind.REGISTRATION:
             own = [each for each in attempts if each.id == self.request.user_id]
             return (MailKind.VERIFY_EMAIL, own[0]) if own else None
+        if (invitation := self.invitation) is not None:
+            return MailKind.INVITATION, next(each for each in self.found if each.id == invitation.user_id)
         if not attempts:
             return None
         if self.request.kind == RequestKind.VERIFICATION and len(attempts) == 1:
@@ -85,13 +92,20 @@ class AnswerMailRequest:
             request = await store.take_request(tx)
             if request is None:
                 return False
-            # Locked, so that of several workers each counts the mails that those before have written.
-            asked = Asked(request, await users.list_by_email_for_update(tx, request.email_index))
+            asked = await self._look_up(tx, request)
             if request.kind == RequestKind.EMAIL_CHANGE:
                 await self._answer_email_change(tx, asked)
             elif await self._answer(tx, asked) != request.user_id:
                 await self._forget_attempt(tx, request)
         return True
+
+    async def _look_up(self, tx: Tx, request: MailRequest) -> Asked:
+        # Locked, so that of several workers each counts the mails that those before have written.
+        found = await users.list_by_email_for_update(tx, request.email_index)
+        pending = [user.id for user in found if user.status == UserStatus.PENDING]
+        invited = await users.list_without_password(tx, pending) if pending else set()
+        invitation = await tickets.find_live_of(tx, invited, Purpose.INVITATION) if invited else None
+        return Asked(request, found, invited, invitation)
 
     async def _answer(self, tx: Tx, asked: Asked) -> UserId | None:
         """Who is sent a mail."""
@@ -141,7 +155,9 @@ class AnswerMailRequest:
         if await _had_enough(tx, [each.id for each in asked.found], kind):
             return False
         ticket_id = None
-        if kind in LINKS:
+        if kind == MailKind.INVITATION and asked.invitation:
+            ticket_id = asked.invitation.id  # the one of before: it lives no longer for being asked for again
+        elif kind in LINKS:
             _, purpose = LINKS[kind]
             ticket_id = await self.desk.issue(
                 tx,

@@ -1,5 +1,6 @@
 """The tables of tickets and of idempotency keys."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -23,6 +24,12 @@ FIND_LIVE = """
     SELECT id, user_id, client_id, password_version, content_sealed, expires_at
       FROM tickets
      WHERE id = $1 AND purpose = $2 AND used_at IS NULL AND keystead_now() < expires_at
+"""
+FIND_LIVE_OF = """
+    SELECT id, user_id, client_id, password_version, content_sealed, expires_at
+      FROM tickets
+     WHERE user_id = ANY($1::uuid[]) AND purpose = $2 AND used_at IS NULL AND keystead_now() < expires_at
+     ORDER BY created_at DESC LIMIT 1
 """
 VOID = """
     UPDATE tickets SET used_at = keystead_now() WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL
@@ -110,6 +117,12 @@ async def consume(db: Runner, ticket_id: UUID, purpose: Purpose) -> Ticket | Non
 async def find_live(db: Runner, ticket_id: UUID, purpose: Purpose) -> Ticket | None:
     """Without using it."""
     row = await db.fetch_row(FIND_LIVE, ticket_id, purpose.value)
+    return Ticket(*row) if row else None
+
+
+async def find_live_of(db: Runner, user_ids: Collection[UUID], purpose: Purpose) -> Ticket | None:
+    """The newest that any of them has."""
+    row = await db.fetch_row(FIND_LIVE_OF, user_ids, purpose.value)
     return Ticket(*row) if row else None
 
 

@@ -48,6 +48,7 @@ ADD_USERS = """
 ID_EXISTS = "SELECT FROM users WHERE id = $1"
 LIST_EXISTING = "SELECT id FROM users WHERE id = ANY($1::uuid[])"
 LIST_ERASED = "SELECT id FROM users WHERE id = ANY($1::uuid[]) AND status = 'erased'"
+LIST_WITHOUT_PASSWORD = "SELECT id FROM users WHERE id = ANY($1::uuid[]) AND password_hash = '!'"
 LIST_OWNED = "SELECT email_index FROM users WHERE email_index = ANY($1::bytea[]) AND status <> 'pending'"
 # An account comes before the attempts to register it, the newest attempt before the others.
 FIND_CREDENTIAL = """
@@ -155,10 +156,11 @@ ERASE = """
  RETURNING id
 """
 # In the order of their ids, which never change: a row that was there from the first page to the last is met once.
+# That the keys begin there, too, lets PostgreSQL merge them from there on, instead of from their beginning.
 LIST_FROM = f"""
     SELECT {STORED_USER_COLUMNS}, u.password_hash
       FROM users u JOIN data_keys k ON k.owner_id = u.id
-     WHERE u.id >= $1 AND u.status NOT IN ('pending', 'erased')
+     WHERE u.id >= $1 AND k.owner_id >= $1 AND u.status NOT IN ('pending', 'erased')
      ORDER BY u.id
      LIMIT $2
 """  # noqa: S608 - constants of ours
@@ -216,6 +218,10 @@ async def list_existing(db: Runner, user_ids: Collection[UUID]) -> set[UserId]:
 
 async def list_erased(db: Runner, user_ids: Collection[UUID]) -> set[UserId]:
     return {row[0] for row in await db.fetch(LIST_ERASED, user_ids)}
+
+
+async def list_without_password(db: Runner, user_ids: Collection[UUID]) -> set[UserId]:
+    return {row[0] for row in await db.fetch(LIST_WITHOUT_PASSWORD, user_ids)}
 
 
 async def list_owned(db: Runner, email_indexes: Collection[bytes]) -> set[bytes]:
