@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from keystead.jwt.verifier import TokenVerifier
-from keystead.kernel.caller import Caller, NotSignedIn
+from keystead.kernel.caller import Caller, NotSignedIn, Permission
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
 from keystead.roles.book import RoleBook
@@ -13,7 +13,7 @@ from keystead.users.types import StoredUser
 # Joins sessions, users, roles, data keys and the installation: every request of a signed-in user reads the state of
 # its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker; the
 # version of what roles permit comes with them, so that a changed role does, too. A session that somebody else started
-# needs them active, and their roles come along.
+# needs them active and still allowed to, and permits what both may do.
 IDENTIFY = f"""
     SELECT s.auth_time, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
            ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
@@ -57,7 +57,10 @@ class Identify:
         held = tuple(roles)
         permissions = await self.role_book.permissions_of(held, roles_version)
         if actor_roles is not None:
-            permissions &= await self.role_book.permissions_of(tuple(actor_roles), roles_version)
+            of_actor = await self.role_book.permissions_of(tuple(actor_roles), roles_version)
+            if Permission.SESSIONS_ISSUE not in of_actor:
+                raise NotSignedIn
+            permissions &= of_actor
         caller = Caller(
             user_id=claims.user_id,
             session_id=claims.session_id,
