@@ -11,7 +11,7 @@ from keystead.kernel.caller import Permission
 from tests.contract.answers import check_problem
 from tests.contract.service import login, serving
 from tests.support.holders import Trail, give_role, holder_of, make_role
-from tests.support.people import Person, make_user, new_email, register
+from tests.support.people import Person, new_email, register
 from tests.support.tables import contents
 
 pytestmark = pytest.mark.anyio
@@ -442,4 +442,3 @@ async def test_a_role_of_somebody_who_signs_in_again_is_in_the_new_token_and_the
     again = Person(person.id, person.email, pair["access_token"], pair["refresh_token"], pair["session_id"])
     shown = await ask(service, again, "GET", "/users/me")
     assert shown.json()["roles"] == sorted([name, "user"])
-    assert await make_user(service.core, new_email())
