@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.routes import FORM, Route
@@ -18,7 +19,7 @@ class Good:
     """What to send to a route, and the status of its answer."""
 
     status: int = 200
-    json: Any = None
+    json: Any = None  # or the fields of a form
     names: dict[str, str] = field(default_factory=dict)  # in the path
 
 
@@ -139,6 +140,21 @@ async def of_deleted_role(service, _speaker, _target):
     return await of_role(service, status=204)
 
 
+def page_of(make_token, form=None) -> Builder:
+    """The page behind a mailed link."""
+
+    async def build(service, _speaker, _target):
+        person = await register(service.client)
+        token = await make_token(service.core, person.id)
+        return Good(200, form, {"token": token})
+
+    return build
+
+
+async def invitation_of_anybody(core, _user_id):
+    return await tickets.invitation_ticket(core)
+
+
 GOOD: dict[str, Builder] = {
     "GET /health/live": always(),
     "GET /health/ready": always(),
@@ -194,6 +210,21 @@ GOOD: dict[str, Builder] = {
     "GET /api/v1/roles/{name}": of_shown_role,
     "PUT /api/v1/roles/{name}": of_changed_role,
     "DELETE /api/v1/roles/{name}": of_deleted_role,
+    "GET /verify/{token}": page_of(tickets.verify_ticket),
+    "POST /verify/{token}": page_of(tickets.verify_ticket, {}),
+    "GET /reset/{token}": page_of(tickets.reset_ticket),
+    "POST /reset/{token}": page_of(tickets.reset_ticket, {"password": NEW_PASSWORD}),
+    "GET /change-email/{token}": page_of(tickets.change_email_ticket),
+    "POST /change-email/{token}": page_of(tickets.change_email_ticket, {}),
+    "GET /invitation/{token}": page_of(invitation_of_anybody),
+    "POST /invitation/{token}": page_of(invitation_of_anybody, {"password": NEW_PASSWORD}),
+    "GET /unlock/{token}": page_of(tickets.unlock_ticket),
+    "POST /unlock/{token}": page_of(tickets.unlock_ticket, {}),
+    "GET /style/pages.css": always(),
+    # In development only; their tests are in test_pages.py.
+    "GET /dev/mail": always(404),
+    "GET /dev/mail/{mail_id}": always(404, mail_id="01890000-0000-7000-8000-000000000000"),
+    "GET /dev/mail/{mail_id}/html": always(404, mail_id="01890000-0000-7000-8000-000000000000"),
     "GET /.well-known/jwks.json": always(),
     "GET /.well-known/openid-configuration": always(),
     "GET /openapi.json": always(),
@@ -203,6 +234,7 @@ GOOD: dict[str, Builder] = {
 }
 
 WRITING = [route for route in ROUTES if route.body is not None and not route.body_is_form]
+FORMS = [route for route in ROUTES if route.body_is_form]
 
 
 async def good(service, route: Route, speaker: Person | None, target: Person) -> Good:
@@ -222,6 +254,6 @@ async def send_good(service, route: Route, request: Good, *, headers: dict[str, 
     path = path_of(route, request.names)
     if route.body_is_form and content is not None:
         return await service.client.request(
-            route.method, path, data=content, headers={"content-type": FORM, **headers}
+            route.method, path, content=urlencode(content), headers={"content-type": FORM, **headers}
         )
     return await service.client.request(route.method, path, json=content, headers=headers)

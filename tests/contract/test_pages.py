@@ -403,6 +403,21 @@ async def test_elsewhere_nobody_reads_mails(cluster, profile):
             check_problem(await service.client.get(path), 404, "not_found")
 
 
+async def test_a_foreign_name_that_leads_here_reads_no_mail(cluster):
+    """DNS rebinding: a page of that name would be of the same origin."""
+    async with serving(cluster, **DEVELOPMENT) as service:
+        for host, status in (
+            ("evil.example", 404),
+            ("localhost.evil.example", 404),
+            ("localhost:3000", 200),
+            ("127.0.0.1:3000", 200),
+            ("[::1]:3000", 200),
+            ("id.localhost", 200),
+        ):
+            answer = await service.client.get("/dev/mail", headers={"host": host})
+            assert answer.status_code == status
+
+
 @pytest.mark.parametrize("mail_id", ["x", "018f0000-0000-7000-8000-000000000000"])
 async def test_a_mail_that_does_not_exist_is_not_found(cluster, mail_id):
     async with serving(cluster, **DEVELOPMENT) as service:

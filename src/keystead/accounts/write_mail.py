@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -87,7 +88,8 @@ class WriteMail:
                 return None
             token = self.desk.tokens.make(ticket.id, purpose)
             facts["link"] = application.link(link_to, token.reveal())
-            facts["expires_in"] = str(int((ticket.expires_at - self.clock.now()).total_seconds()))
+            left = ticket.expires_at - self.clock.now() + timedelta(seconds=30)  # told in whole minutes
+            facts["expires_in"] = str(int(left.total_seconds()))
         return WrittenMail(to, self.renderer.render(kind, locale=_locale(user), facts=facts))
 
 

@@ -99,7 +99,9 @@ class PayloadTooLarge(Refusal):
 
 class UnsupportedMediaType(Refusal):
     code = "unsupported_media_type"
-    message = "Send the body as application/json, in UTF-8, without a content encoding."
+    message = (
+        "Send the body in the media type that this route takes (JSON, for most), in UTF-8 and not encoded."
+    )
 
 
 class InternalError(Refusal):

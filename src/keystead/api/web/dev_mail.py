@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from keystead.api.rest.problems import RouteNotFound
 from keystead.api.rest.routes import Call, Reply, Route
@@ -57,8 +58,12 @@ def _keeps(call: Call) -> bool:
 
 
 def _require_development(call: Call) -> None:
-    """Raises RouteNotFound: whoever reads these mails can take over accounts."""
-    if call.settings.profile != "development":
+    """Raises RouteNotFound: whoever reads these mails can take over accounts. So the name in the address bar must be
+    ours, too: a foreign name that was made to lead here (DNS rebinding) would let its page read them."""
+    host = urlsplit(f"//{call.request.headers['host']}").hostname or ""
+    own = urlsplit(call.settings.public_url).hostname
+    is_ours = host in (own, "localhost", "127.0.0.1", "::1") or host.endswith(".localhost")
+    if call.settings.profile != "development" or not is_ours:
         raise RouteNotFound
 
 
