@@ -37,6 +37,10 @@ SWEEP_ATTEMPTS = """
 """
 
 
+class ErasureLogUnwritable(Exception):
+    """`privacy.erasure_log` takes no line: the erasures wait until it does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long each kind of row outlives its use."""
@@ -105,7 +109,10 @@ class Sweep:
         async with self.db.begin() as tx:
             found = await erasures.list_unlogged(tx, limit=BATCH)
             if found:
-                await asyncio.to_thread(_append, self.erasure_log, found)
+                try:
+                    await asyncio.to_thread(_append, self.erasure_log, found)
+                except OSError as error:  # which the database would take for a failure of its own
+                    raise ErasureLogUnwritable(f"{self.erasure_log}: {error}") from error
                 await erasures.mark_logged(tx, [each.user_id for each in found])
         return len(found)
 
@@ -130,7 +137,7 @@ def _append(path: Path, found: list[Erasure]) -> None:
         if _is_cut_short(descriptor):
             lines = b"\n" + lines
         if os.write(descriptor, lines) != len(lines):  # in one call: other workers write here, too
-            raise OSError(f"{path} took only a part of what was written to it")
+            raise OSError("it took only a part of what was written to it")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
