@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.answers import check_problem
 from tests.contract.service import login, serving
+from tests.support.clock import freeze
 from tests.support.holders import Trail, holder_of
 from tests.support.people import PASSWORD, Person, make_user, new_email, refresh, register
 from tests.support.server import serving as serving_workers
@@ -350,18 +351,6 @@ async def test_ending_the_session_that_one_speaks_in_needs_no_fresh_proof_and_en
 # --- for how long a proof holds
 
 
-async def freeze(urls, moment):
-    """The database's time stands still."""
-    owner = await asyncpg.connect(urls.owner)
-    try:
-        await owner.execute(
-            "CREATE OR REPLACE FUNCTION keystead_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
-            f"AS $$ SELECT timestamptz '{moment.isoformat()}' $$"
-        )
-    finally:
-        await owner.close()
-
-
 async def test_asvs_v5_7_5_1_a_proof_holds_for_300_seconds_of_the_database_and_not_a_microsecond_longer(
     client, urls, db
 ):
@@ -369,7 +358,7 @@ async def test_asvs_v5_7_5_1_a_proof_holds_for_300_seconds_of_the_database_and_n
     row = await db.fetch_row("SELECT auth_time FROM sessions WHERE id = $1::text::uuid", person.session_id)
     proven: datetime = row["auth_time"]
     for seconds, status in ((0, 200), (299, 200), (300, 200), (300.000001, 403), (301, 403), (300, 200)):
-        await freeze(urls, proven + timedelta(seconds=seconds))
+        await freeze(urls.owner, proven + timedelta(seconds=seconds))
         answer = await client.get(EXPORT, headers=person.bearer)
         assert answer.status_code == status, seconds
         if status == 403:
@@ -380,9 +369,9 @@ async def test_the_time_of_the_process_decides_nothing_about_a_proof(client, url
     person = await register(client)
     row = await db.fetch_row("SELECT auth_time FROM sessions WHERE id = $1::text::uuid", person.session_id)
     await clock.advance(timedelta(seconds=200))
-    await freeze(urls, row["auth_time"])
+    await freeze(urls.owner, row["auth_time"])
     assert (await client.get(EXPORT, headers=person.bearer)).status_code == 200
-    await freeze(urls, row["auth_time"] + timedelta(seconds=301))
+    await freeze(urls.owner, row["auth_time"] + timedelta(seconds=301))
     check_problem(await client.get(EXPORT, headers=person.bearer), 403, "reauthentication_required")
 
 

@@ -29,3 +29,15 @@ class MovableClock(Clock):
             await connection.execute(_REPLACE.format(microseconds=self._ahead // timedelta(microseconds=1)))
         finally:
             await connection.close()
+
+
+async def freeze(owner_url: str, moment: datetime) -> None:
+    """The database's time stands still."""
+    connection = await asyncpg.connect(owner_url)
+    try:
+        await connection.execute(
+            "CREATE OR REPLACE FUNCTION keystead_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE "
+            f"AS $$ SELECT timestamptz '{moment.isoformat()}' $$"
+        )
+    finally:
+        await connection.close()
