@@ -68,14 +68,14 @@ LIST_BY_EMAIL_FOR_UPDATE = f"""
       FROM users u JOIN data_keys k ON k.owner_id = u.id
      WHERE u.email_index = $1
      ORDER BY u.status = 'pending', u.created_at DESC
-       FOR UPDATE OF u
+       FOR NO KEY UPDATE OF u
 """  # noqa: S608 - constants of ours
 LIST_OF_ADDRESS_FOR_UPDATE = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
      WHERE u.email_index = (SELECT o.email_index FROM users o WHERE o.id = $1)
      ORDER BY u.status = 'pending', u.created_at DESC
-       FOR UPDATE OF u
+       FOR NO KEY UPDATE OF u
 """  # noqa: S608 - constants of ours
 FIND = f"""
     SELECT {STORED_USER_COLUMNS}
