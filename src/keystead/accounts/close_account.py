@@ -37,8 +37,12 @@ class Erase:
 
     async def __call__(self, tx: Tx, actor: Actor, user_id: UUID) -> bool:
         """False where it was erased before."""
+        of_address = await store.list_of_address_for_update(tx, user_id)
         if not await store.erase(tx, user_id):
             return False
+        for other in of_address:  # attempts to register it say whose address it was
+            if await store.discard_pending(tx, other.id):
+                await self.vault.shred(tx, other.id)
         await sessions.delete_of_user(tx, user_id)
         await roles.revoke_all(tx, user_id)
         await self.vault.shred(tx, user_id)
