@@ -10,6 +10,7 @@ import asyncpg
 import httpx2
 import pytest
 
+from keystead.users import store as users
 from tests.contract.answers import check_problem
 from tests.contract.service import login, serving
 from tests.support.clock import freeze
@@ -188,24 +189,27 @@ async def test_sign_ins_and_their_ends_at_random_and_at_once_never_wait_for_each
     assert count <= 3
 
 
-async def test_a_theft_and_an_administrators_act_at_once_never_wait_for_each_other_in_a_circle(service):
-    """The one holds the session and tells its owner, the other holds the owner and ends the session."""
-    root = await service.make_admin()
-    for way in ("disable", "roles", "lock", "reset") * 2:
-        person = await register(service.client)
-        assert (await refresh(service.client, person.refresh_token)).status_code == 200
-        await service.sql(
-            "UPDATE sessions SET rotated_at = rotated_at - interval '1 hour' WHERE id = $1::text::uuid",
-            person.session_id,
-        )
-        path = f"/api/v1/users/{person.id}/{way}"
-        acting = (
-            service.client.put(path, json={"roles": []}, headers=root.bearer)
-            if way == "roles"
-            else service.client.post(path, headers=root.bearer)
-        )
-        stolen, acted = await asyncio.gather(refresh(service.client, person.refresh_token), acting)
-        assert (stolen.status_code, acted.is_success) == (401, True), acted.text
+@pytest.mark.parametrize(
+    "lock",
+    [users.load_for_update, users.list_of_address_for_update, users.list_by_email_for_update],
+    ids=lambda lock: lock.__name__,
+)
+async def test_a_theft_is_told_of_without_waiting_for_whoever_waits_for_its_session(service, lock):
+    """The one holds the session and tells its owner; the other holds the owner, and may be about to end the session."""
+    person = await register(service.client)
+    assert (await refresh(service.client, person.refresh_token)).status_code == 200
+    await service.sql(
+        "UPDATE sessions SET rotated_at = rotated_at - interval '1 hour' WHERE id = $1::text::uuid",
+        person.session_id,
+    )
+    [row] = await service.sql("SELECT id, email_index FROM users WHERE id = $1::text::uuid", person.id)
+    async with service.core.auth.login.db.begin() as tx:
+        await lock(tx, row["email_index"] if lock is users.list_by_email_for_update else row["id"])
+        async with asyncio.timeout(10):
+            stolen = await asyncio.create_task(refresh(service.client, person.refresh_token))
+    check_problem(stolen, 401, "invalid_refresh_token")
+    [session] = await sessions_of(service, person)
+    assert session["ended_because"] == "token_reused"
 
 
 async def test_a_session_that_has_expired_is_none_of_too_many(client, db, clock):
