@@ -18,6 +18,7 @@ from keystead.api.rest.problems import (
     MalformedRequest,
     PayloadTooLarge,
     RequestTimeout,
+    RouteNotFound,
     SeveralCredentials,
     UnsupportedMediaType,
     status_of,
@@ -208,6 +209,8 @@ class Route:
             found |= {NotSignedIn, SeveralCredentials, Unavailable}
         if isinstance(self.requires, Permission | AnyOf):
             found.add(PermissionMissing)
+        if "{" in self.path:  # a name that no path of ours can hold
+            found.add(RouteNotFound)
         if self.query is not None or self.takes_key:
             found.add(InvalidInput)
         if self.body is not None:
