@@ -180,12 +180,14 @@ def index_of(core, email):
 @asynccontextmanager
 async def signing_up(urls, user_id, email_index):
     """Somebody whose transaction has the address. What this yields ends it, as soon as somebody waits for it."""
-    connection = await asyncpg.connect(urls.owner)
+    # As the role that waits, too: of others' statements one sees nothing.
+    connection, watcher = await asyncpg.connect(urls.runtime), await asyncpg.connect(urls.runtime)
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
     async def end(how):
-        while not await connection.fetchval(waiting):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while not await watcher.fetchval(waiting):
+                await asyncio.sleep(0.01)
         await connection.execute(how)
 
     try:
@@ -194,6 +196,7 @@ async def signing_up(urls, user_id, email_index):
         yield end
     finally:
         await connection.close()
+        await watcher.close()
 
 
 class TestConflicts:

@@ -41,6 +41,8 @@ INSERT INTO roles (name, description, permissions, is_built_in) VALUES
 ('user', 'Their own account.', '{}', true);
 
 ALTER TABLE user_roles
+    -- When the user came, as in users: with the role it makes one index of a list, the newest first.
+    ADD COLUMN user_created_at timestamptz,
     ADD CONSTRAINT user_roles_are_defined FOREIGN KEY (role) REFERENCES roles (name) ON DELETE CASCADE NOT VALID;
 
 -- One row: grows with every change of what a role permits. Each request compares it with what its worker knows.

@@ -12,6 +12,7 @@ import structlog
 
 from keystead.kernel.db import Database, Tx
 from keystead.notices import store as mails
+from keystead.roles import store as roles
 from keystead.sessions import store as sessions
 from keystead.tickets import store as tickets
 from keystead.users import erasures, store
@@ -70,6 +71,7 @@ class Sweep:
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),
                 await _all(self._seal),
+                await _all(lambda: roles.date_grants(self.db, limit=BATCH)),
             ]
         )
 

@@ -7,8 +7,30 @@ from uuid import UUID
 
 from keystead.kernel.db import Runner
 
-GRANT_ROLE = "INSERT INTO user_roles (user_id, role) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING role"
-GRANT_ROLES = "INSERT INTO user_roles (user_id, role) SELECT * FROM unnest($1::uuid[], $2::text[])"
+# With the age of the user, which never changes: a list of those who hold a role, the newest first, is read off one
+# index. That takes a look at users.
+GRANT_ROLE = """
+    INSERT INTO user_roles (user_id, role, user_created_at)
+    SELECT id, $2, created_at FROM users WHERE id = $1
+    ON CONFLICT DO NOTHING
+    RETURNING role
+"""
+GRANT_ROLES = """
+    INSERT INTO user_roles (user_id, role, user_created_at)
+    SELECT n.user_id, n.role, u.created_at
+      FROM unnest($1::uuid[], $2::text[]) AS n (user_id, role)
+      JOIN users u ON u.id = n.user_id
+"""
+DATE_GRANTS = """
+    UPDATE user_roles g
+       SET user_created_at = u.created_at
+      FROM users u
+     WHERE u.id = g.user_id
+       AND (g.user_id, g.role) IN (SELECT r.user_id, r.role FROM user_roles r
+                                    WHERE r.role IN (SELECT name FROM roles) AND r.user_created_at IS NULL
+                                    LIMIT $1 FOR UPDATE OF r SKIP LOCKED)
+ RETURNING g.user_id
+"""
 REVOKE_ROLE = "DELETE FROM user_roles WHERE user_id = $1 AND role = $2 RETURNING role"
 REVOKE_ALL = "DELETE FROM user_roles WHERE user_id = $1 RETURNING role"
 LIST_OF_USER = "SELECT role FROM user_roles WHERE user_id = $1 ORDER BY role"
@@ -72,6 +94,11 @@ async def grant(db: Runner, user_id: UUID, role: str) -> bool:
 async def grant_all(db: Runner, grants: Sequence[tuple[UUID, str]]) -> None:
     """To users who hold none of them yet."""
     await db.execute(GRANT_ROLES, [user_id for user_id, _ in grants], [role for _, role in grants])
+
+
+async def date_grants(db: Runner, *, limit: int) -> int:
+    """Put the age of their users to those that version 0.1 made. How many."""
+    return len(await db.fetch(DATE_GRANTS, limit))
 
 
 async def revoke(db: Runner, user_id: UUID, role: str) -> bool:
