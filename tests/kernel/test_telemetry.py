@@ -31,6 +31,16 @@ def lines(capfdbinary):
     logging.getLogger().handlers.clear()
 
 
+@pytest.mark.parametrize("level", ["trace", "debug", "info", "warning", "error"])
+def test_every_level_that_can_be_set_shows_itself_and_what_is_graver(lines, level):
+    configure_logging(level=level, form="json")
+    for name in ("debug", "info", "warning", "error"):
+        getattr(structlog.get_logger(), name)(name)
+    names = ["debug", "info", "warning", "error"]
+    shown = [json.loads(line)["event"] for line in lines()]
+    assert shown == names[max(0, ["trace", *names].index(level) - 1) :]
+
+
 @pytest.mark.parametrize("form", ["json", "console"])
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_asvs_v5_16_4_1_hostile_text_stays_in_its_own_line(lines, form, text):

@@ -52,7 +52,7 @@ PASSWORD_QUEUE = Gauge(
     multiprocess_mode="livesum",
 )
 
-_LEVELS = {"trace": 5, "debug": 10, "info": 20, "warning": 30, "error": 40}
+_LEVELS = {"trace": 0, "debug": 10, "info": 20, "warning": 30, "error": 40}  # structlog knows no others
 _SECRET_NAMES = (
     "password",
     "secret",
