@@ -17,7 +17,7 @@ from keystead.audit.store import StoredEvent
 from keystead.auth import identify, refresh, start_session
 from keystead.auth.reauthenticate import Replaceable
 from keystead.jwt.types import KeyRecord
-from keystead.notices.store import MailRequest, StoredMail
+from keystead.notices.store import KeptRequest, MailRequest, StoredMail
 from keystead.roles.store import StoredRole
 from keystead.sessions.store import EndedSession, StoredHistory, StoredSession
 from keystead.sessions.types import LiveSession
@@ -45,6 +45,7 @@ ROWS = {
     "keystead.notices.store.CLAIM": StoredMail,
     "keystead.notices.store.LIST_LATEST": StoredMail,
     "keystead.notices.store.LIST_OF_USER": StoredMail,
+    "keystead.notices.store.LIST_REQUESTS_OF_USER": KeptRequest,
     "keystead.notices.store.TAKE_REQUEST": MailRequest,
     "keystead.roles.store.FIND_ROLE": StoredRole,
     "keystead.roles.store.LIST_ROLES": StoredRole,

@@ -22,6 +22,7 @@ from keystead.sessions.listing import end_all
 from keystead.sessions.types import EndReason
 from keystead.tickets import store as tickets
 from keystead.tickets.desk import Desk
+from keystead.tickets.store import KeptTicket
 from keystead.tickets.types import Purpose, Ticket, TicketRefused
 from keystead.users import store
 from keystead.users.email import parse_email
@@ -43,7 +44,7 @@ class NewAddress:
         return data_key.seal(text, table="tickets", column="content")
 
     @classmethod
-    def open(cls, data_key: DataKey, ticket: Ticket) -> "NewAddress":
+    def open(cls, data_key: DataKey, ticket: Ticket | KeptTicket) -> "NewAddress":
         """Raises vault.Unreadable."""
         return cls(
             *json.loads(data_key.open(ticket.content_sealed or b"", table="tickets", column="content"))

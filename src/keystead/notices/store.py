@@ -54,6 +54,7 @@ LIST_OF_USER = """
            keystead_now() >= expires_at AS is_expired, sent_at, failed_at, failure
       FROM mails WHERE user_id = $1 ORDER BY created_at, id
 """
+LIST_REQUESTS_OF_USER = "SELECT kind, created_at FROM mail_requests WHERE user_id = $1 ORDER BY created_at"
 COUNT_RECENT = """
     SELECT count(*) FROM mails
      WHERE user_id = ANY($1::uuid[]) AND kind = $2 AND created_at > keystead_now() - $3::interval
@@ -99,6 +100,14 @@ class StoredMail:
     sent_at: datetime | None
     failed_at: datetime | None
     failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """What is on record of a request."""
+
+    kind: str
+    created_at: datetime
 
 
 async def add_request(db: Runner, request: MailRequest) -> None:
@@ -163,6 +172,11 @@ async def list_latest(db: Runner, *, limit: int) -> list[StoredMail]:
 
 async def list_of_user(db: Runner, user_id: UUID) -> list[StoredMail]:
     return [StoredMail(*row) for row in await db.fetch(LIST_OF_USER, user_id)]
+
+
+async def list_requests_of_user(db: Runner, user_id: UUID) -> list[KeptRequest]:
+    """What was asked for them and is still to be answered."""
+    return [KeptRequest(*row) for row in await db.fetch(LIST_REQUESTS_OF_USER, user_id)]
 
 
 async def count_recent(db: Runner, user_ids: list[UserId], kind: str, *, within: timedelta) -> int:

@@ -36,7 +36,8 @@ VOID = """
 """
 VOID_ALL = "UPDATE tickets SET used_at = keystead_now() WHERE user_id = $1 AND used_at IS NULL"
 LIST_OF_USER = """
-    SELECT purpose, client_id, created_at, expires_at, used_at FROM tickets WHERE user_id = $1 ORDER BY created_at, id
+    SELECT purpose, client_id, content_sealed, created_at, expires_at, used_at
+      FROM tickets WHERE user_id = $1 ORDER BY created_at, id
 """
 LIST_KEYS_OF_USER = "SELECT route, created_at FROM idempotency_keys WHERE caller_id = $1 ORDER BY created_at"
 DELETE_OF_USER = "DELETE FROM tickets WHERE user_id = $1"
@@ -72,6 +73,7 @@ class KeptTicket:
 
     purpose: str
     client_id: str
+    content_sealed: bytes | None
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None

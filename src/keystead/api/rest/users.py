@@ -70,16 +70,20 @@ class PastSessionBody(SessionBody, kw_only=True):
 
 
 class LinkRecordBody(msgspec.Struct, kw_only=True):
-    """A link that was made out. Its token is not kept."""
+    """A link that was made out; `new_email` is what it moves the account to. Its token is not kept."""
 
     purpose: str
+    new_email: str | None
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
 
 
 class MailRecordBody(msgspec.Struct, kw_only=True):
+    """A mail, or one that was asked for; `facts` are what it says beyond what stands in the account."""
+
     kind: str
+    facts: dict[str, str]
     created_at: datetime
     sent_at: datetime | None
 
@@ -130,16 +134,26 @@ class ExportBody(msgspec.Struct, kw_only=True):
             ],
             links=[
                 LinkRecordBody(
-                    purpose=kept.purpose,
-                    created_at=kept.created_at,
-                    expires_at=kept.expires_at,
-                    used_at=kept.used_at,
+                    purpose=link.ticket.purpose,
+                    new_email=link.new_email,
+                    created_at=link.ticket.created_at,
+                    expires_at=link.ticket.expires_at,
+                    used_at=link.ticket.used_at,
                 )
-                for kept in bundle.tickets
+                for link in bundle.links
             ],
             mails=[
-                MailRecordBody(kind=mail.kind, created_at=mail.created_at, sent_at=mail.sent_at)
-                for mail in bundle.mails
+                MailRecordBody(
+                    kind=kept.mail.kind,
+                    facts=kept.facts,
+                    created_at=kept.mail.created_at,
+                    sent_at=kept.mail.sent_at,
+                )
+                for kept in bundle.mails
+            ]
+            + [
+                MailRecordBody(kind=asked.kind, facts={}, created_at=asked.created_at, sent_at=None)
+                for asked in bundle.mails_asked_for
             ],
             requests=[
                 RequestRecordBody(route=kept.route, created_at=kept.created_at) for kept in bundle.requests
