@@ -66,7 +66,8 @@ async def columns(urls, condition):
     connection = await asyncpg.connect(urls.owner)
     try:
         rows = await connection.fetch(
-            f"SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND {condition}"
+            "SELECT table_name, column_name FROM information_schema.columns "
+            f"WHERE table_schema = 'public' AND {condition}"
         )
     finally:
         await connection.close()
@@ -212,11 +213,8 @@ async def test_asvs_v5_7_5_3_it_needs_a_fresh_proof_and_a_refused_one_leaves_no_
     check_problem(await post.client.get(EXPORT, headers=person.bearer), 403, "reauthentication_required")
     assert await trail.names() == []
     check_problem(await post.client.get(EXPORT), 401, "unauthorized")
-    check_problem(
-        await post.client.get(EXPORT, headers={"authorization": f"Bearer {person.refresh_token}"}),
-        401,
-        "unauthorized",
-    )
+    with_refresh_token = {"authorization": f"Bearer {person.refresh_token}"}
+    check_problem(await post.client.get(EXPORT, headers=with_refresh_token), 401, "unauthorized")
     assert (await refresh(post.client, person.refresh_token)).status_code == 200
 
 
