@@ -16,6 +16,7 @@ GENERATED      := openapi.json configuration.md permissions.md
 PROVE_ROTATION := $(BIN)/python -m bench.prove_rotation
 MUTANTS        := $(BIN)/python -m bench.mutants
 BENCH          := $(BIN)/python -m bench
+BENCH_MILLION  := $(BIN)/python -m bench.million
 
 CHECKS := format code types imports dependencies migrations workflows generated
 
@@ -27,7 +28,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated bench mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated bench bench-million mutants \
         prove-rotation check $(addprefix check-,$(CHECKS))
 
 help: ## Show this list
@@ -100,6 +101,9 @@ mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
 
 bench: $(DEV) ## Measure requests per second and start times
 	@$(BENCH) $(ARGS)
+
+bench-million: $(DEV) ## Import a million users and time the listing among them (long; ARGS="--users 100000")
+	@$(BENCH_MILLION) $(ARGS)
 
 clean: ## Remove the environment and every cache; your data stays
 	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
