@@ -77,7 +77,7 @@ async def test_of_changes_at_once_one_wins_and_its_password_opens_the_account(po
 
 
 async def test_a_change_and_a_reset_at_once_leave_one_of_the_two(post):
-    for _ in range(5):
+    for _ in range(3):
         person = await post.person()
         token = await reset_ticket(post.core, person.id)
         changed, reset = await asyncio.gather(

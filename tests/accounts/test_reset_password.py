@@ -96,13 +96,15 @@ async def test_a_password_that_breaks_the_rules_uses_nothing_up(post, password):
     assert (await reset(post, token)).status_code == 204
 
 
-async def test_a_dead_link_costs_no_hash(post, monkeypatch):
-    hasher = post.core.flows.reset_password.hasher
+async def test_a_dead_link_and_a_password_that_breaks_the_rules_cost_no_hash(post, monkeypatch):
     person = await post.person()
-    token = await reset_ticket(post.core, person.id)
-    assert (await reset(post, token)).status_code == 204
-    monkeypatch.setattr(hasher, "_run", None)  # whoever reached it would fail
-    assert refused(await reset(post, token))
+    used, overtaken = [await reset_ticket(post.core, person.id) for _ in range(2)]
+    assert (await reset(post, used)).status_code == 204
+    fine = await reset_ticket(post.core, person.id)
+    monkeypatch.setattr(post.core.flows.reset_password.hasher, "_run", None)  # whoever reached it would fail
+    assert refused(await reset(post, used))
+    assert refused(await reset(post, overtaken))
+    assert (await reset(post, fine, "short")).status_code == 422
 
 
 async def test_of_many_links_at_once_one_wins_and_its_password_opens_the_account(post):

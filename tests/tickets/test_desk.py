@@ -141,6 +141,23 @@ async def test_a_ticket_that_was_made_for_one_row_names_no_other(post):
     assert refused(await use(post.client, Purpose.RESET_PASSWORD, other))
 
 
+async def test_the_token_and_the_row_of_a_ticket_both_name_its_purpose(post):
+    """Each holds without the other: a token is read for no other purpose, and a row is found for no other."""
+    desk, db = post.core.flows.unlock.desk, post.core.flows.unlock.db
+    token = await ticket_for(post.core, Purpose.VERIFY_EMAIL)
+    ticket_id = desk.tokens.read(token, Purpose.VERIFY_EMAIL)
+    for other in set(Purpose) - {Purpose.VERIFY_EMAIL}:
+        with pytest.raises(TicketRefused):
+            desk.tokens.read(token, other)
+        misspelled = desk.tokens.make(ticket_id, other).reveal()
+        with pytest.raises(TicketRefused):
+            await desk.peek(db, misspelled, other)
+        assert refused(await use(post.client, other, misspelled))
+        with pytest.raises(TicketRefused):
+            async with db.begin() as tx:
+                await desk.consume(tx, misspelled, other)
+
+
 @pytest.mark.parametrize("purpose", Purpose)
 async def test_cve_class_41_what_is_no_text_is_no_token(post, purpose):
     path, more = ROUTES[purpose]
