@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
 from keystead.operations.dump import Dump, Half
 from keystead.users.types import UserNotFound
+from keystead.vault import DataKey
 from tests.accounts.post import Post, post_office, settings_to, token_in
 from tests.conftest import settings_for
 from tests.contract.answers import check_problem
@@ -76,7 +78,7 @@ async def running_site(cluster) -> AsyncIterator[Site]:
                 "REDIS__URL": valkey.url,
             }
             async with (
-                serving_workers(post.service.urls, **settings) as server,
+                serving_workers(post.service.urls, workers=1, **settings) as server,
                 httpx2.AsyncClient(base_url=server.base_url.replace("127.0.0.1", "localhost")) as client,
             ):
                 redis = Redis(Secret(valkey.url))
@@ -146,7 +148,7 @@ class Erased:
 
     site: Site
     lives: dict[str, Life]
-    keys: dict[str, object]
+    keys: dict[str, DataKey]
     before: Seen
     after: Seen
     addresses: list[str]  # all that can be opened afterwards
@@ -280,8 +282,8 @@ async def test_the_trail_says_who_erased_whom_once_and_in_the_list_stands_when(e
 
 async def test_cve_class_67_the_id_is_never_given_again(erased, who):
     life, root = erased.lives[who], erased.site.root
-    body = {"id": life.id, "email": new_email()}
-    answer = await erased.site.client.post("/api/v1/users", json=body, headers=root.bearer)
+    again = {"id": life.id, "email": new_email()}
+    answer = await erased.site.client.post("/api/v1/users", json=again, headers=root.bearer)
     check_problem(answer, 409, "id_taken")
     for method, path in (
         ("GET", ""),
@@ -310,9 +312,8 @@ async def restored(cluster, erased: Erased, *halves: Half):
         for half in halves:
             program = PostgresPrograms.find(None).folder / "pg_restore"
             command = [program, "--no-owner", f"--dbname={urls.owner}", erased.dumps / half]
-            done = await asyncio.to_thread(
-                subprocess.run, command, capture_output=True, text=True, check=False
-            )
+            run = partial(subprocess.run, command, capture_output=True, text=True, check=False)
+            done = await asyncio.to_thread(run)
             assert done.returncode == 0, done.stderr
         yield urls
     finally:

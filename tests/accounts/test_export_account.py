@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -99,10 +101,11 @@ async def full_life(post):
     person, other = await sign_in("first/1"), await sign_in(canaries.user_agent)
     await post.client.post("/api/v1/auth/logout", headers=other.bearer)
     root = await post.service.make_admin()
-    for path, body, by in (
-        (ME, {"preferences": canaries.preferences}, person),
-        (f"/api/v1/users/{user_id}", {"app_metadata": canaries.app_metadata}, root),
+    for path, name, by in (
+        (ME, "preferences", person),
+        (f"/api/v1/users/{user_id}", "app_metadata", root),
     ):
+        body: dict[str, Any] = {name: getattr(canaries, name)}
         assert (await post.client.patch(path, json=body, headers=by.bearer)).status_code == 200
     await give_role(post.service, user_id, await make_role(post.service, "users:create", "sessions:issue"))
     once = person.bearer | {"idempotency-key": "one"}
@@ -138,13 +141,13 @@ async def test_gdpr_15_every_row_that_names_the_person_is_in_the_bundle(post, li
     _, person, _, _, before, answer = lived
     bundle = answer.json()
     bundle["roles"] = bundle["account"]["roles"]
-    counted = {}
+    counted: Counter[str] = Counter()
     for (table, column), part in NAMING.items():
         if part is not None:
             rows = [row for row in before.rows[table] if person.id in row]
             assert rows, f"nothing was seeded in {table}"
             if part != "account":
-                counted[part] = counted.get(part, 0) + len(await rows_naming(post, table, column, person))
+                counted[part] += len(await rows_naming(post, table, column, person))
     # The row that this export itself has added to the trail is in it.
     assert {part: len(bundle[part]) for part in counted} == counted
     assert bundle["events"][0]["event"] == "user.exported"

@@ -136,7 +136,7 @@ async def test_nobody_speaks_for_somebody_who_could_not_sign_in(service, status)
     [
         {"token": "abc"},
         {"expires_at": "2030-01-01T00:00:00Z"},
-        {"id": str(uuid4())},
+        {"id": "0191184a-0f0d-44ea-bd92-42ad8b2a21e4"},
         {"created_at": "2024-01-01T00:00:00Z"},
         {"auth_time": "2024-01-01T00:00:00Z"},
         {"amr": ["pwd"]},

@@ -279,9 +279,10 @@ class TestAFullDisk:
 async def test_a_worker_that_is_killed_while_it_writes_loses_no_erasure(cluster, log):
     async with serving(cluster) as service:
         db = service.core.operations.sweep.db
-        erased = await erase(db, 20_000)
-        settings = {"PRIVACY__ERASURE_LOG": str(log), "AUTH__SIGNING_ALGORITHM": "ES256"}
-        async with serving_workers(service.urls, **settings) as server:
+        erased = await erase(db, 6_000)
+        async with serving_workers(
+            service.urls, PRIVACY__ERASURE_LOG=str(log), AUTH__SIGNING_ALGORITHM="ES256"
+        ) as server:
             [worker] = server.workers
             while not log.exists() or not log.stat().st_size:
                 await asyncio.sleep(0.001)

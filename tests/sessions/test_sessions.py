@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -69,7 +70,8 @@ async def site(service):
 @asynccontextmanager
 async def watching(service, user_id):
     """How many live sessions were seen, and how often, by somebody who looks all the time."""
-    watcher, counts = await asyncpg.connect(service.urls.runtime), Counter()
+    watcher = await asyncpg.connect(service.urls.runtime)
+    counts: Counter[int] = Counter()
 
     async def watch():
         while True:
@@ -125,8 +127,8 @@ class Life:
     def __init__(self, client, email, passwords, seed):
         self.client, self.email, self.passwords = client, email, passwords
         self.chance = random.Random(seed)
-        self.pair = None
-        self.seen = Counter()
+        self.pair: Any = None
+        self.seen: Counter[tuple[str, int]] = Counter()
 
     async def step(self):
         [name] = self.chance.choices(list(ACTS), list(ACTS.values()))
