@@ -8,7 +8,9 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import typer
 
+from keystead.cli import erasures as erasures_command
 from keystead.kernel.caller import Operator
 from keystead.operations import sweep as sweeping
 from keystead.operations.sweep import ErasureLogUnwritable
@@ -295,8 +297,17 @@ async def test_a_worker_that_is_killed_while_it_writes_loses_no_erasure(cluster,
             assert set(whole_lines(log)) == erased
 
 
-async def test_a_restored_database_is_erased_from_a_log_with_a_line_cut_short(core, db):
+async def test_a_restored_database_is_erased_from_a_log_with_a_line_cut_short(core, db, log, capsys):
     gone = [await make_user(core, new_email()) for _ in range(2)]
-    assert await core.accounts.erase_again(Operator(), [*gone, UUID(int=7), gone[0]]) == 2
+    one, other = (json.dumps({"user_id": str(each), "erased_at": NOW.isoformat()}) for each in gone)
+    log.write_text(f"{one}\n\n{other[:30]}\n{other}\n{one}\n{other[:60]}")
+    read = list(erasures_command._read(log))
+    assert read == [*gone, gone[0]]
+    warned = capsys.readouterr().err
+    assert [number for number in range(1, 7) if f"line {number} is cut short" in warned] == [3, 6]
+    assert await core.accounts.erase_again(Operator(), [*read, UUID(int=7)]) == 2
     rows = await db.fetch("SELECT status FROM users")
     assert [row["status"] for row in rows] == ["erased"] * 2
+    log.write_text(f"{one}\nnonsense\n")
+    with pytest.raises(typer.Exit):
+        list(erasures_command._read(log))
