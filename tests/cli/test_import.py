@@ -412,6 +412,14 @@ class TestPositions:
         assert restarted.returncode == 0
         assert "3  imported" in restarted.stdout
 
+    async def test_a_dry_run_neither_follows_it_nor_moves_it(self, stopped, keystead):
+        path = await stopped()
+        place = path.with_name(path.name + SUFFIX)
+        before = place.read_bytes()
+        tried = await keystead("users", "import", path, "--dry-run")
+        assert "3  would be imported" in tried.stdout
+        assert place.read_bytes() == before
+
     async def test_beginning_again_does_no_harm(self, keystead, written, urls, stopped):
         path = await stopped()
         assert (await keystead("users", "import", path, "--restart")).returncode == 0
