@@ -30,6 +30,7 @@ OWNERS = {
     ),
     "users": (
         "users/store.py",
+        "roles/store.py",  # the age of whoever is given a role
         "accounts/list_users.py",
         "operations/sweep.py",
         "auth/identify.py",

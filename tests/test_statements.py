@@ -34,6 +34,7 @@ _SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE)\b")
 # What the rows of a statement are made into. A statement that is not named returns one column, or none.
 ROWS = {
     "keystead.accounts.list_users.LIST_USERS": StoredUser,  # and the roles
+    "keystead.accounts.list_users.LIST_USERS_OF_ROLE": StoredUser,  # and the roles
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
     "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
@@ -65,11 +66,12 @@ ROWS = {
     "keystead.users.erasures.LIST_ERASURES": Erasure,
     "keystead.users.erasures.LIST_UNLOGGED": Erasure,
     "keystead.users.store.FIND": StoredUser,
-    "keystead.users.store.FIND_CREDENTIAL": Credential,
+    "keystead.users.store.LIST_CREDENTIALS": Credential,
     "keystead.users.store.FIND_CREDENTIAL_BY_ID": Credential,
     "keystead.users.store.FIND_FOR_UPDATE": StoredUser,
     "keystead.users.store.LIST_BY_EMAIL_FOR_UPDATE": StoredUser,
     "keystead.users.store.LIST_OF_ADDRESS_FOR_UPDATE": StoredUser,
+    "keystead.users.store.LIST_FROM": StoredUser,  # and the password's hash
     "keystead.users.store.LIST_UNSEALED": StoredUser,
     "keystead.vault.store.LIST_KEYS": KeyRow,
     "keystead.vault.store.LOAD_INSTALLATION": InstallationRow,

@@ -118,26 +118,26 @@ async def test_who_may_create_may_not_import_and_the_other_way_round(service):
 @pytest.mark.parametrize(
     ("body", "errors"),
     [
-        ({"email": "no address"}, {"/email"}),
-        ({"email": "a@b.example", "password": "short"}, {"/password"}),
-        ({"email": "a@b.example", "password": PASSWORD, "password_hash": HASH}, {"/password"}),
-        ({"email": "a@b.example", "password_hash": "plain text"}, {"/password_hash"}),
-        ({"email": "a@b.example", "created_at": "1969-12-31T23:59:59Z"}, {"/created_at"}),
-        ({"email": "a@b.example", "created_at": "9999-12-31T23:59:59-01:00"}, {"/created_at"}),
-        ({"email": "a@b.example", "updated_at": "2024-01-01T00:00:00"}, {"/updated_at"}),
-        ({"email": "a@b.example", "full_name": "\x00"}, {"/full_name"}),
+        ({"email": "no address"}, ["/email"]),
+        ({"email": "a@b.example", "password": "short"}, ["/password"]),
+        ({"email": "a@b.example", "password": PASSWORD, "password_hash": HASH}, ["/password"]),
+        ({"email": "a@b.example", "password_hash": "plain text"}, ["/password_hash"]),
+        ({"email": "a@b.example", "created_at": "1969-12-31T23:59:59Z"}, ["/created_at"]),
+        ({"email": "a@b.example", "created_at": "9999-12-31T23:59:59-01:00"}, ["/created_at"]),
+        ({"email": "a@b.example", "updated_at": "2024-01-01T00:00:00"}, ["/updated_at"]),
+        ({"email": "a@b.example", "full_name": "\x00"}, ["/full_name"]),
         (
             {"email": "no address", "full_name": "\n", "preferences": {"a": "x" * 5000}},
-            {"/email", "/full_name", "/preferences"},
+            ["/email", "/full_name", "/preferences"],
         ),
-        ({"email": "a@b.example", "id": "not-an-id"}, {"/id"}),
+        ({"email": "a@b.example", "id": "not-an-id"}, ["/id"]),
     ],
     ids=lambda value: ascii(value)[:80],
 )
 async def test_what_no_account_can_be_made_of_is_refused_field_by_field(service, root, body, errors):
     before = await contents(service.urls)
     answer = await ask(service, root, "POST", "/users", body)
-    assert {pointer for pointer, _ in code_of(answer)} == errors
+    assert sorted({pointer for pointer, _ in code_of(answer)}) == errors
     assert await contents(service.urls) == before
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from keystead.accounts.verify_user import SeveralAttempts
+from keystead.kernel.caller import Operator
 from keystead.users.types import EmailTaken, UserNotFound
 from tests.contract.service import login, serving
 from tests.support.people import PASSWORD, make_user, new_email, register
@@ -37,6 +38,20 @@ async def proven(cluster):
     """Where addresses must be proven."""
     async with serving(cluster, AUTH__REQUIRE_VERIFIED_EMAIL="true") as made:
         yield made
+
+
+@pytest.fixture
+def hashes_of(proven, monkeypatch):
+    """A list that grows by one with each piece of work that reaches the hasher's threads there."""
+    hasher = proven.core.auth.login.hasher
+    run, tasks = hasher._run, []
+
+    def noted(task):
+        tasks.append(task)
+        return run(task)
+
+    monkeypatch.setattr(hasher, "_run", noted)
+    return tasks
 
 
 async def states(service):
@@ -233,12 +248,35 @@ async def test_an_attempt_after_the_account_was_proven_changes_nothing(proven):
     before = (await login(proven.client, email)).json()
     assert (await attempt(proven, email, OTHER, "Mallory")).status_code == 202
 
-    assert (await login(proven.client, email, OTHER)).status_code == 401
+    assert (await login(proven.client, email, OTHER)).status_code == 403
     assert (await login(proven.client, email)).status_code == 200
     bearer = {"authorization": f"Bearer {before['access_token']}"}
     assert (await proven.client.get("/api/v1/users/me", headers=bearer)).json()["full_name"] == "John Doe"
     assert await proven.core.accounts.verify_user(email=email) == user_id
-    assert (await login(proven.client, email, OTHER)).status_code == 401
+    assert (await login(proven.client, email, OTHER)).status_code == 403
+
+
+@pytest.mark.parametrize("state", ["active", "disabled", "locked", "invited"])
+async def test_asvs_v5_6_3_8_whoever_registers_an_address_and_signs_in_does_not_learn_whether_it_was_taken(
+    proven, hashes_of, state
+):
+    free, taken = new_email(), new_email()
+    if state == "invited":
+        await proven.core.accounts.invite(Operator(), email=taken)
+    else:
+        await attempt(proven, taken)
+        user_id = await proven.core.accounts.verify_user(email=taken)
+        await proven.sql("UPDATE users SET status = $2 WHERE id = $1", user_id, state)
+    told = {}
+    for name, email in (("free", free), ("taken", taken)):
+        await attempt(proven, email, OTHER)
+        while await proven.core.mail.deliver.answer_mail_request():
+            pass
+        hashes_of.clear()
+        told[name] = [bare(await login(proven.client, email, password)) for password in (OTHER, WRONG)]
+        told[name].append(len(hashes_of))
+    assert told["free"] == told["taken"]
+    assert [answer[0] for answer in told["free"][:2]] == [403, 401]
 
 
 async def test_an_attempt_that_is_nobodys_or_another_addresss_verifies_nothing(proven):

@@ -47,6 +47,17 @@ class Asked:
             user for user in self.found if user.status == UserStatus.PENDING and user.id not in self.invited
         ]
 
+    def attempt_too_many(self) -> UserId | None:
+        """The attempt of this request, where so many were made before it that no mail would tell of it: those that
+        stay are few. Judged by attempts alone: whether they stay must not tell whether the address has an account."""
+        own = next((each for each in self.attempts if each.id == self.request.user_id), None)
+        if own is None:
+            return None
+        recent = (
+            each for each in self.attempts if own.created_at - WITHIN < each.created_at <= own.created_at
+        )
+        return own.id if sum(1 for _ in recent) > MAX_MAILS else None
+
     def answer(self) -> tuple[MailKind, StoredUser] | None:
         """Which mail goes to whom."""
         account = self.account
@@ -95,8 +106,10 @@ class AnswerMailRequest:
             asked = await self._look_up(tx, request)
             if request.kind == RequestKind.EMAIL_CHANGE:
                 await self._answer_email_change(tx, asked)
-            elif await self._answer(tx, asked) != request.user_id:
-                await self._forget_attempt(tx, request)
+            elif (attempt := asked.attempt_too_many()) is not None:
+                await self._forget_attempt(tx, attempt)
+            elif (answer := asked.answer()) is not None:
+                await self._send(tx, asked, *answer)
         return True
 
     async def _look_up(self, tx: Tx, request: MailRequest) -> Asked:
@@ -107,17 +120,9 @@ class AnswerMailRequest:
         invitation = await tickets.find_live_of(tx, invited, Purpose.INVITATION) if invited else None
         return Asked(request, found, invited, invitation)
 
-    async def _answer(self, tx: Tx, asked: Asked) -> UserId | None:
-        """Who is sent a mail."""
-        answer = asked.answer()
-        if answer is None or not await self._send(tx, asked, *answer):
-            return None
-        return answer[1].id
-
-    async def _forget_attempt(self, tx: Tx, request: MailRequest) -> None:
-        """An attempt whose link nobody is sent leads nowhere. Those that stay are few, however many were made."""
-        if request.user_id is not None and await users.discard_pending(tx, request.user_id):
-            await self.vault.shred(tx, request.user_id)
+    async def _forget_attempt(self, tx: Tx, attempt: UserId) -> None:
+        if await users.discard_pending(tx, attempt):
+            await self.vault.shred(tx, attempt)
 
     async def _answer_email_change(self, tx: Tx, asked: Asked) -> None:
         """The link goes to the new address if it is free; if not, its owner is told, and nobody else."""
@@ -150,10 +155,10 @@ class AnswerMailRequest:
             ticket_id=ticket.id,
         )
 
-    async def _send(self, tx: Tx, asked: Asked, kind: MailKind, user: StoredUser) -> bool:
-        """False where the mailbox has had enough of its kind."""
+    async def _send(self, tx: Tx, asked: Asked, kind: MailKind, user: StoredUser) -> None:
+        """Nothing where the mailbox has had enough of its kind."""
         if await _had_enough(tx, [each.id for each in asked.found], kind):
-            return False
+            return
         ticket_id = None
         if kind == MailKind.INVITATION and asked.invitation:
             ticket_id = asked.invitation.id  # the one of before: it lives no longer for being asked for again
@@ -167,7 +172,6 @@ class AnswerMailRequest:
                 password_version=user.password_version,
             )
         await queue.enqueue(tx, kind, client_id=asked.request.client_id, user_id=user.id, ticket_id=ticket_id)
-        return True
 
 
 async def _had_enough(tx: Tx, user_ids: list[UserId], kind: MailKind) -> bool:

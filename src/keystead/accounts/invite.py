@@ -85,6 +85,9 @@ class Invite:
             of_address = await self.settle_attempts.lock_address(tx, new.email.canonical)
             if any(found.status != UserStatus.PENDING for found in of_address):
                 raise EmailTaken
+            # The newest invitation holds: an earlier one might give more.
+            for earlier_one in await store.list_without_password(tx, [found.id for found in of_address]):
+                await self.settle_attempts.discard(tx, earlier_one)
             await self._add(tx, actor, new, wanted)
             await self.desk.issue(
                 tx,
@@ -157,7 +160,7 @@ class AcceptInvitation:
                 found.id,
                 password_version=redeemed.ticket.password_version,
                 new_hash=hashed,
-                full_name_sealed=seal_name(data_key, full_name),
+                full_name_sealed=seal_name(data_key, full_name or user.full_name),
             )
             if not is_done:
                 raise TicketRefused

@@ -28,8 +28,8 @@ _CLOSED = (UserStatus.DISABLED, UserStatus.LOCKED)
 class Login:
     """Unknown address, wrong password, disabled and locked account cost the same work and raise the same LoginRefused.
 
-    Raises EmailUnverified for the right password of an unproven address, InvalidInput for what is no address or
-    no password, Overloaded when too many hashes wait.
+    Raises EmailUnverified for the right password of an attempt to register an address that is not proven, InvalidInput
+    for what is no address or no password, Overloaded when too many hashes wait.
     """
 
     db: Database
@@ -47,14 +47,17 @@ class Login:
         application = self.applications.choose(client_id)
         address = parse_email(email)
         require_hashable(password)
-        credential = await self._find(address)
+        credential, attempt = await self._find(address)
         stored = credential.password_hash if credential else self.hasher.decoy
         is_right = await self.hasher.verify(stored, password)
+        # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
+        # does not learn which it was.
+        is_attempt = attempt is not None and await self.hasher.verify(attempt.password_hash, password)
         if credential is None or not is_right or credential.status in _CLOSED:
+            if is_attempt and not (credential is not None and is_right):
+                AUTH_ATTEMPTS.labels("login", "unverified").inc()
+                raise EmailUnverified
             raise await self._refusal(credential)
-        if credential.status == UserStatus.PENDING:
-            AUTH_ATTEMPTS.labels("login", "unverified").inc()
-            raise EmailUnverified
         session = await self._admit(credential, origin, application)
         if session is None:  # disabled, locked, or the password changed while this one was being hashed
             raise await self._refusal(credential)
@@ -63,10 +66,12 @@ class Login:
             await self._renew(credential, password)
         return self.issue_token_pair(session)
 
-    async def _find(self, address: EmailAddress) -> Credential | None:
-        return await store.find_credential(
-            self.db, self.vault.index(address.canonical, purpose="email_index")
-        )
+    async def _find(self, address: EmailAddress) -> tuple[Credential | None, Credential | None]:
+        """The account, and the newest attempt to register its address."""
+        index = self.vault.index(address.canonical, purpose="email_index")
+        found = await store.list_credentials(self.db, index)
+        account = next((each for each in found if each.status != UserStatus.PENDING), None)
+        return account, next((each for each in found if each.status == UserStatus.PENDING), None)
 
     async def _admit(
         self, credential: Credential, origin: Origin, application: Application

@@ -11,6 +11,7 @@ from keystead.sessions import store
 from keystead.sessions.listing import end_all, record_end
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.sessions.types import EndReason
+from keystead.users import store as users
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,5 @@ class LogoutAll:
 
     async def __call__(self, caller: Caller) -> None:
         async with self.db.begin() as tx:
+            await users.load_for_update(tx, caller.user_id)  # a session that is being started is waited for
             await end_all(tx, caller, caller.user_id, EndReason.LOGOUT_ALL)

@@ -38,6 +38,8 @@ def find_problems(settings: Settings) -> Iterator[str]:
         yield "database.min_connections is above database.max_connections."
     if auth.session_idle_days > auth.session_absolute_days:
         yield "auth.session_idle_days is above auth.session_absolute_days."
+    if settings.privacy.keep_attempts_days < auth.links.invitation_days:
+        yield "privacy.keep_attempts_days is below auth.links.invitation_days: invitations would be swept unused."
     yield from _find_bad_addresses(settings)
     yield from _find_bad_applications(settings)
     yield from _find_bad_mail(settings)

@@ -331,7 +331,7 @@ class Privacy(_Section, frozen=True, kw_only=True):
         float, Meta(gt=0, le=365, description="How long a registration waits for the proof of its address.")
     ] = 7
     keep_mails_days: Annotated[
-        float, Meta(gt=0, le=365, description="How long the record of a mail outlives its sending.")
+        float, Meta(ge=1, le=365, description="How long the record of a mail outlives its sending.")
     ] = 7
 
 

@@ -50,13 +50,13 @@ LIST_EXISTING = "SELECT id FROM users WHERE id = ANY($1::uuid[])"
 LIST_ERASED = "SELECT id FROM users WHERE id = ANY($1::uuid[]) AND status = 'erased'"
 LIST_WITHOUT_PASSWORD = "SELECT id FROM users WHERE id = ANY($1::uuid[]) AND password_hash = '!'"
 LIST_OWNED = "SELECT email_index FROM users WHERE email_index = ANY($1::bytea[]) AND status <> 'pending'"
-# An account comes before the attempts to register it, the newest attempt before the others.
-FIND_CREDENTIAL = """
-    SELECT u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
+# The account, and the newest attempt to register its address; an invitation has no password yet.
+LIST_CREDENTIALS = """
+    SELECT DISTINCT ON (u.status = 'pending')
+           u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
       FROM users u JOIN data_keys k ON k.owner_id = u.id
-     WHERE u.email_index = $1
+     WHERE u.email_index = $1 AND NOT (u.status = 'pending' AND u.password_hash = '!')
      ORDER BY u.status = 'pending', u.created_at DESC
-     LIMIT 1
 """
 FIND_CREDENTIAL_BY_ID = """
     SELECT u.id AS user_id, u.status, u.password_hash, u.password_version, k.wrapped AS data_key_wrapped
@@ -121,7 +121,7 @@ COMPLETE_PENDING = """
     UPDATE users
        SET status = 'active', email_verified_at = keystead_now(), version = version + 1,
            updated_at = keystead_now(), password_hash = $3, password_version = password_version + 1,
-           full_name_sealed = coalesce($4, full_name_sealed)
+           full_name_sealed = $4
      WHERE id = $1 AND password_version = $2 AND status = 'pending'
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')
  RETURNING id
@@ -229,9 +229,9 @@ async def list_owned(db: Runner, email_indexes: Collection[bytes]) -> set[bytes]
     return {row[0] for row in await db.fetch(LIST_OWNED, email_indexes)}
 
 
-async def find_credential(db: Runner, email_index: bytes) -> Credential | None:
-    row = await db.fetch_row(FIND_CREDENTIAL, email_index)
-    return Credential(*row) if row else None
+async def list_credentials(db: Runner, email_index: bytes) -> list[Credential]:
+    """Of an address: its account, if there is one, and the newest attempt to register it."""
+    return [Credential(*row) for row in await db.fetch(LIST_CREDENTIALS, email_index)]
 
 
 async def find_credential_by_id(db: Runner, user_id: UUID) -> Credential | None:
@@ -323,7 +323,7 @@ async def verify_pending(db: Runner, user_id: UUID) -> bool:
 async def complete_pending(
     db: Runner, user_id: UUID, *, password_version: int, new_hash: str, full_name_sealed: bytes | None
 ) -> bool:
-    """As `verify_pending`, with a new password, and a name where one is given."""
+    """As `verify_pending`, with a new password and the name that whoever proved the mailbox gives."""
     try:
         row = await db.fetch_row(COMPLETE_PENDING, user_id, password_version, new_hash, full_name_sealed)
     except UniqueViolationError as error:
