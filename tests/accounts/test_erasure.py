@@ -493,6 +493,20 @@ async def test_of_everything_at_once_with_an_erasure_no_row_of_the_person_comes_
         assert (await Seen.of(post.service.urls.owner)).opened_by(key) == []
 
 
+async def test_gdpr_17_whoever_tried_to_register_the_address_is_no_trace_of_it_either(post, root):
+    """An attempt that waits has the address under a key of its own."""
+    email = new_email()
+    await post.attempt(email)
+    [attempt] = await post.service.sql("SELECT id::text FROM users ORDER BY created_at DESC LIMIT 1")
+    user_id = await make_user(post.core, email)
+    answer = await post.client.delete(f"/api/v1/users/{user_id}", headers=root.bearer)
+    assert answer.status_code == 204
+    seen = await Seen.of(post.service.urls.owner)
+    assert seen.tables_with(attempt["id"]) <= {"audit_events"}
+    index = post.core.accounts.close.erase.vault.index(email, purpose="email_index")
+    assert index not in seen.blobs
+
+
 async def test_erasing_needs_a_fresh_proof_or_the_permission_and_is_refused_for_a_stranger(post, root):
     person, stranger = await post.person(), await post.person()
     check_problem(

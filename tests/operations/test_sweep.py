@@ -19,7 +19,6 @@ from tests.contract.service import serving
 from tests.support.clock import freeze
 from tests.support.people import make_user, new_email, register
 from tests.support.server import serving as serving_workers
-from tests.support.tickets import invitation_ticket
 
 pytestmark = pytest.mark.anyio
 
@@ -131,26 +130,17 @@ async def test_an_attempt_goes_with_its_key_and_all_that_belongs_to_it_and_accou
     assert len(await ids(db, "users")) == len(await ids(db, "data_keys", "owner_id")) == 4
 
 
-class TestWhoeverHasALinkThatWorks:
-    @pytest.fixture
-    def configured(self):
-        return {"AUTH__LINKS__INVITATION_DAYS": "14", "AUTH__LINKS__VERIFY_HOURS": "24"}
-
-    async def test_is_not_swept_before_the_link_has_expired(self, core, db, clock):
-        await invitation_ticket(core)
-        await clock.advance(10 * DAY)
-        await core.operations.sweep()
-        assert len(await ids(db, "users")) == len(await ids(db, "tickets")) == 1
-        await clock.advance(4 * DAY)
-        await core.operations.sweep()
-        assert await ids(db, "users") == await ids(db, "data_keys", "owner_id") == set()
-
-    async def test_and_has_not_used_it(self, core, db, clock):
-        await invitation_ticket(core)
-        await db.execute("UPDATE tickets SET used_at = keystead_now()")
-        await clock.advance(7 * DAY + MOMENT)
-        await core.operations.sweep()
-        assert await ids(db, "users") == set()
+async def test_an_attempt_that_was_sent_a_link_again_stays_until_that_has_expired_or_is_used(
+    core, db, user_id, frozen
+):
+    attempts = {name: await make_user(core, new_email()) for name in ("works", "expired", "used")}
+    await db.execute(
+        "UPDATE users SET status = 'pending', created_at = $2 WHERE id <> $1", user_id, NOW - 7 * DAY - MOMENT
+    )
+    for name, end, used in (("works", NOW + MOMENT, None), ("expired", NOW, None), ("used", NOW + DAY, NOW)):
+        await db.fetch_row(ADD["tickets"], attempts[name], end, used)
+    await core.operations.sweep()
+    assert await ids(db, "users") == {str(user_id), str(attempts["works"])}
 
 
 async def test_there_may_be_more_than_a_batch_and_more_than_one_sweeper(
@@ -253,7 +243,7 @@ async def test_what_dies_between_the_line_and_the_note_is_written_again(core, db
 
 
 async def test_a_line_that_was_cut_short_is_written_again_on_a_line_of_its_own(core, db, log, monkeypatch):
-    erased = await erase(db, 2)
+    erased = await erase(db)
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: len(data) * 2 // 3]))
     with pytest.raises(ErasureLogUnwritable, match="only a part"):

@@ -324,6 +324,16 @@ async def test_asvs_v5_7_5_2_one_sees_and_ends_ones_own_sessions_and_nobody_else
     assert [row["ended_because"] for row in await sessions_of(service, person)] == [None, "ended_by_owner"]
 
 
+async def test_a_session_is_ended_under_its_own_users_path_and_no_other(service):
+    ender, person = await holder_of(service, "sessions:end"), await register(service.client)
+    for owner in (ender.id, "me", (await register(service.client)).id):
+        answer = await service.client.delete(
+            f"/api/v1/users/{owner}/sessions/{person.session_id}", headers=ender.bearer
+        )
+        check_problem(answer, 404, "session_not_found")
+    assert [row["ended_because"] for row in await sessions_of(service, person)] == [None]
+
+
 async def test_asvs_v5_7_4_5_an_administrator_ends_one_or_all_and_the_count_is_right(service):
     ender, person = await holder_of(service, "sessions:end"), await register(service.client)
     second, third = await sign_in(service, person), await sign_in(service, person)
