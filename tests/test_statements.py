@@ -114,6 +114,13 @@ def statements():
 STATEMENTS = dict(statements())
 
 
+@pytest.fixture(scope="module")
+async def migrated(cluster):
+    """One database for all: nothing is run, only prepared."""
+    async with cluster.clone() as urls:
+        yield urls
+
+
 async def prepare(urls, name):
     connection = await asyncpg.connect(urls.owner if name.startswith(BY_OWNER) else urls.runtime)
     try:
@@ -124,8 +131,8 @@ async def prepare(urls, name):
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
-async def test_a_statement_is_valid_for_its_role_and_fills_its_dataclass(urls, name):
-    columns = await prepare(urls, name)
+async def test_a_statement_is_valid_for_its_role_and_fills_its_dataclass(migrated, name):
+    columns = await prepare(migrated, name)
     if name not in ROWS:
         assert len(columns) <= 1 or name in BY_NAME
         return

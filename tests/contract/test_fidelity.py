@@ -62,6 +62,26 @@ def either(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(scope="module")
+async def lasting_development(cluster):
+    async with serving(
+        cluster, ENV="development", AUTH__ARGON2__MEMORY_KIB="19456", AUTH__ARGON2__ITERATIONS="2"
+    ) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def lasting_production(cluster):
+    async with serving(cluster, **PRODUCTION) as made:
+        yield made
+
+
+@pytest.fixture(params=["lasting_development", "lasting_production"])
+def both(request):
+    """As `either`, for calls that do not mind who was there before."""
+    return request.getfixturevalue(request.param)
+
+
 async def post(service, path, body):
     return await service.client.post(path, content=body, headers={"content-type": "application/json"})
 
@@ -193,61 +213,61 @@ async def send_text(service, method, path, content, bearer=None):
     return await service.client.request(method, path, content=content, headers=headers)
 
 
-async def test_calls_9_and_10_import(either):
+async def test_calls_9_and_10_import(both):
     user_id, email = str(uuid4()), new_email()
     body = IMPORT.format(id=user_id, email=email, hash=HASH)
-    refused = await send_text(either, "POST", "/api/v1/users", body)
+    refused = await send_text(both, "POST", "/api/v1/users", body)
     assert (refused.status_code, set(refused.json())) == (401, PROBLEM)
 
-    root = await either.make_admin()
-    made = await send_text(either, "POST", "/api/v1/users", body, root.bearer)
+    root = await both.make_admin()
+    made = await send_text(both, "POST", "/api/v1/users", body, root.bearer)
     assert (made.status_code, set(made.json())) == (201, ACCOUNT)
     assert made.json()["id"] == user_id
     assert made.json()["created_at"] == made.json()["updated_at"] == "2024-01-01T00:00:00Z"
     assert made.json()["preferences"] == {}
-    assert (await login(either.client, email)).status_code == 200
+    assert (await login(both.client, email)).status_code == 200
 
-    again = await send_text(either, "POST", "/api/v1/users", body, root.bearer)
+    again = await send_text(both, "POST", "/api/v1/users", body, root.bearer)
     assert (again.status_code, again.json()["code"]) == (409, "id_taken")
 
 
-async def test_call_11_a_user_by_id(either):
-    owner, stranger = await person_of(either), await person_of(either)
+async def test_call_11_a_user_by_id(both):
+    owner, stranger = await person_of(both), await person_of(both)
     path = f"/api/v1/users/{owner.id}"
-    shown = await either.client.get(path, headers=owner.bearer)
+    shown = await both.client.get(path, headers=owner.bearer)
     assert (shown.status_code, set(shown.json())) == (200, ACCOUNT)
-    hidden = await either.client.get(path, headers=stranger.bearer)
+    hidden = await both.client.get(path, headers=stranger.bearer)
     assert (hidden.status_code, hidden.json()["code"]) == (404, "user_not_found")
-    assert (await either.client.get(path)).status_code == 401
+    assert (await both.client.get(path)).status_code == 401
 
 
-async def test_call_12_a_bare_string_is_the_new_name(either):
-    owner = await person_of(either)
-    changed = await send_text(either, "PUT", f"/api/v1/users/{owner.id}", '"Jane Doe"', owner.bearer)
+async def test_call_12_a_bare_string_is_the_new_name(both):
+    owner = await person_of(both)
+    changed = await send_text(both, "PUT", f"/api/v1/users/{owner.id}", '"Jane Doe"', owner.bearer)
     assert (changed.status_code, changed.json()["full_name"]) == (200, "Jane Doe")
 
 
-async def test_call_13_deletion_needs_a_fresh_proof(either):
-    owner = await person_of(either)
+async def test_call_13_deletion_needs_a_fresh_proof(both):
+    owner = await person_of(both)
     path = f"/api/v1/users/{owner.id}"
-    await either.sql(
+    await both.sql(
         "UPDATE sessions SET auth_time = auth_time - interval '6 minutes' WHERE user_id = $1::text::uuid",
         owner.id,
     )
-    refused = await either.client.delete(path, headers=owner.bearer)
+    refused = await both.client.delete(path, headers=owner.bearer)
     assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
-    pair = (await login(either.client, owner.email)).json()
+    pair = (await login(both.client, owner.email)).json()
     fresh = {"authorization": f"Bearer {pair['access_token']}"}
-    assert (await either.client.delete(path, headers=fresh)).status_code == 204
-    assert (await either.client.get(path, headers=fresh)).status_code == 401
+    assert (await both.client.delete(path, headers=fresh)).status_code == 204
+    assert (await both.client.get(path, headers=fresh)).status_code == 401
 
 
-async def test_calls_14_and_15_a_session_in_somebodys_name(either):
-    owner, root = await person_of(either), await either.make_admin()
+async def test_calls_14_and_15_a_session_in_somebodys_name(both):
+    owner, root = await person_of(both), await both.make_admin()
     path = "/api/v1/refresh_tokens"
     body = ISSUE.format(id=uuid4(), user_id=owner.id)
-    assert (await send_text(either, "POST", path, body)).status_code == 401
-    refused = await send_text(either, "POST", path, body, root.bearer)
+    assert (await send_text(both, "POST", path, body)).status_code == 401
+    refused = await send_text(both, "POST", path, body, root.bearer)
     assert refused.status_code == 422
     assert {error["pointer"] for error in refused.json()["errors"]} >= {
         "/token",
@@ -255,33 +275,33 @@ async def test_calls_14_and_15_a_session_in_somebodys_name(either):
         "/created_at",
     }
 
-    made = await send_text(either, "POST", path, f'{{"user_id":"{owner.id}"}}', root.bearer)
+    made = await send_text(both, "POST", path, f'{{"user_id":"{owner.id}"}}', root.bearer)
     assert (made.status_code, set(made.json())) == (201, TOKEN_PAIR | {"id", "user_id"})
     claims = jwt.decode(made.json()["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["act"]) == (owner.id, {"sub": root.id})
     assert "auth_time" not in claims
 
 
-async def test_calls_16_to_18_a_refresh_token_by_id(either):
-    owner = await person_of(either)
+async def test_calls_16_to_18_a_refresh_token_by_id(both):
+    owner = await person_of(both)
     path = f"/api/v1/refresh_tokens/{owner.session_id}"
-    assert (await either.client.get(path)).status_code == 401
-    shown = await either.client.get(path, headers=owner.bearer)
+    assert (await both.client.get(path)).status_code == 401
+    shown = await both.client.get(path, headers=owner.bearer)
     assert (shown.status_code, set(shown.json())) == (200, SESSION)
     assert owner.refresh_token not in shown.text
 
-    assert (await send_text(either, "PUT", path, '"new_token_string"')).status_code == 401
-    refused = await send_text(either, "PUT", path, '"new_token_string"', owner.bearer)
+    assert (await send_text(both, "PUT", path, '"new_token_string"')).status_code == 401
+    refused = await send_text(both, "PUT", path, '"new_token_string"', owner.bearer)
     assert refused.status_code == 422
-    alone = await either.client.put(path, headers=owner.bearer)
+    alone = await both.client.put(path, headers=owner.bearer)
     assert (alone.status_code, alone.json()["code"]) == (403, "refresh_token_required")
     own = {"authorization": f"Bearer {owner.refresh_token}"}
-    rotated = await either.client.put(path, headers=own)
+    rotated = await both.client.put(path, headers=own)
     assert (rotated.status_code, set(rotated.json())) == (200, TOKEN_PAIR)
 
-    assert (await either.client.delete(path)).status_code == 401
-    assert (await either.client.delete(path, headers=owner.bearer)).status_code == 204
-    assert (await either.client.get(path, headers=owner.bearer)).status_code == 401
+    assert (await both.client.delete(path)).status_code == 401
+    assert (await both.client.delete(path, headers=owner.bearer)).status_code == 204
+    assert (await both.client.get(path, headers=owner.bearer)).status_code == 401
 
 
 async def test_asvs_v5_6_3_2_a_fresh_installation_has_no_account(production):
