@@ -141,7 +141,7 @@ class TestWhereAddressesMustBeProven:
         await make_user(core, email)
         await self.attempt(client, email, "the password of an attacker")
         assert (await login(client, email)).status_code == 200
-        assert (await login(client, email, "the password of an attacker")).status_code == 401
+        assert (await login(client, email, "the password of an attacker")).status_code == 403
 
 
 async def test_logout_ends_the_session_at_once_for_both_tokens(client, db):
