@@ -32,6 +32,7 @@ _JUDGE = """        row = await self.db.fetch_row(
             self.lifetimes.reuse_window,
             self.lifetimes.idle,
             current_request_id(),
+            NOTICE_LIFETIME,
         )
 """
 _JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
@@ -42,6 +43,7 @@ _JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
                 self.lifetimes.reuse_window,
                 self.lifetimes.idle,
                 current_request_id(),
+                NOTICE_LIFETIME,
             )
             if row and row["verdict"] == "reused":
                 raise RefreshRefused
@@ -66,8 +68,11 @@ MUTANTS = (
     _refresh(
         "the window is measured by the application's clock",
         ("from datetime import datetime\n", "from datetime import UTC, datetime\n"),
-        ("SELECT locked.*, keystead_now() AS now", "SELECT locked.*, $6::timestamptz AS now"),
-        (_JUDGE, _JUDGE.replace("_id(),\n        )", "_id(),\n            datetime.now(UTC),\n        )")),
+        ("SELECT locked.*, keystead_now() AS now", "SELECT locked.*, $7::timestamptz AS now"),
+        (
+            _JUDGE,
+            _JUDGE.replace("LIFETIME,\n        )", "LIFETIME,\n            datetime.now(UTC),\n        )"),
+        ),
     ),
     _refresh(
         "the revocation is rolled back with the refusal",
@@ -83,7 +88,7 @@ MUTANTS = (
             "THEN 'repeated'",
         ),
     ),
-    _refresh("the epoch is ignored", (" AND s.epoch = i.epoch AS is_open", " AS is_open")),
+    _refresh("the epoch is ignored", (" AND s.epoch = i.epoch\n", "\n")),
     _refresh("a disabled user goes on", (" AND u.status = 'active' AND", " AND")),
     _refresh(
         "an ended session goes on", ("s.ended_at IS NULL AND u.status", "u.status"), tests=(REFRESH, LOGIN)
@@ -132,7 +137,7 @@ MUTANTS = (
     Mutant(
         "start_session: the password may have changed meanwhile",
         "auth/start_session.py",
-        ((" AND u.password_version = $3", " AND $3::integer IS NOT NULL"),),
+        (("($2::integer IS NULL OR u.password_version = $2)", "($2::integer IS NULL OR $2 > 0)"),),
         (LOGIN,),
     ),
     Mutant(
@@ -154,11 +159,11 @@ MUTANTS = (
     ),
     Mutant(
         "refresh token: only the beginning of the MAC is compared",
-        "sessions/refresh_token.py",
+        "vault/tokens.py",
         (
             (
-                'hmac.compare_digest(hmac.digest(key, body, "sha256"), mac)',
-                'hmac.compare_digest(hmac.digest(key, body, "sha256")[:8], mac[:8])',
+                'hmac.compare_digest(hmac.digest(key, head + context, "sha256"), mac)',
+                'hmac.compare_digest(hmac.digest(key, head + context, "sha256")[:8], mac[:8])',
             ),
         ),
         ("tests/sessions/test_refresh_token.py",),
@@ -220,7 +225,7 @@ MUTANTS = (
     Mutant(
         "REST: the permission is not checked",
         "api/rest/server.py",
-        (("call.identified.caller.require(route.requires)", "pass"),),
+        (("            _admit(call.identified.caller, route)\n", ""),),
         (GUARDS,),
     ),
     Mutant(
@@ -228,6 +233,105 @@ MUTANTS = (
         "users/store.py",
         ((_GUARD_OF_ADDRESS, ""),),
         (GUARDS,),
+    ),
+    Mutant(
+        "tickets: one is good more than once",
+        "tickets/store.py",
+        (
+            (
+                " WHERE id = $1 AND purpose = $2 AND used_at IS NULL AND keystead_now() < expires_at\n RETURNING",
+                " WHERE id = $1 AND purpose = $2 AND keystead_now() < expires_at\n RETURNING",
+            ),
+            (
+                "     WHERE id = $1 AND purpose = $2 AND used_at IS NULL AND keystead_now() < expires_at\n",
+                "     WHERE id = $1 AND purpose = $2 AND keystead_now() < expires_at\n",
+            ),
+        ),
+        ("tests/tickets/test_desk.py",),
+    ),
+    Mutant(
+        "tickets: one outlives the password that it was made out for",
+        "accounts/redeem.py",
+        ((" or user.password_version != ticket.password_version", ""),),
+        ("tests/tickets/test_desk.py",),
+    ),
+    Mutant(
+        "reset: sessions go on",
+        "accounts/reset_password.py",
+        (("        await end_all(tx, Operator(), stored.id, EndReason.PASSWORD_RESET)\n", ""),),
+        ("tests/accounts/test_reset_password.py",),
+    ),
+    Mutant(
+        "start_session: sign-ins at once do not wait for each other",
+        "auth/start_session.py",
+        (("       FOR NO KEY UPDATE OF u\n", ""),),
+        ("tests/sessions/test_sessions.py",),
+    ),
+    Mutant(
+        "freshness: a proof never grows old",
+        "kernel/caller.py",
+        (
+            (
+                "if self.auth_time is None or self.now - self.auth_time > FRESH_FOR:",
+                "if self.auth_time is None:",
+            ),
+        ),
+        ("tests/sessions/test_sessions.py",),
+    ),
+    Mutant(
+        "roles: one gives what one does not hold",
+        "kernel/caller.py",
+        (
+            (
+                "if missing := sorted(set(permissions) - self.permissions):",
+                "if missing := sorted(set[str]()):",
+            ),
+        ),
+        ("tests/roles/test_roles.py",),
+    ),
+    Mutant(
+        "roles: two administrators demote each other",
+        "roles/store.py",
+        (("    await db.execute(LOCK_ADMINISTRATION)\n", ""),),
+        ("tests/roles/test_roles.py",),
+    ),
+    Mutant(
+        "cookies: the CSRF token of any session will do",
+        "auth/csrf.py",
+        (
+            (
+                "self._tokens.make(os.urandom(_NONCE_BYTES), context=session_id.bytes)",
+                "self._tokens.make(os.urandom(_NONCE_BYTES))",
+            ),
+            (
+                "return self._tokens.read(token, context=session_id.bytes) is not None",
+                "return self._tokens.read(token) is not None",
+            ),
+        ),
+        ("tests/contract/test_cookie_mode.py",),
+    ),
+    Mutant(
+        "cookies: any page may use them",
+        "api/rest/cookies.py",
+        (("return origin == self.own_origin or origin in application.origins", "return bool(origin)"),),
+        ("tests/contract/test_cookie_mode.py",),
+    ),
+    Mutant(
+        "erasure: the data key stays",
+        "accounts/close_account.py",
+        (("        await self.vault.shred(tx, user_id)\n", ""),),
+        ("tests/accounts/test_erasure.py",),
+    ),
+    Mutant(
+        "login: an attempt at a taken address is told apart",
+        "auth/login.py",
+        (
+            (
+                "            if is_attempt and not (credential is not None and is_right):",
+                "            if is_attempt and credential is None:",
+            ),
+        ),
+        ("tests/security/test_enumeration.py",),
     ),
     Mutant(
         "database: a connection that the server is ending is taken for our mistake",
