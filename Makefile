@@ -29,7 +29,7 @@ DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated bench bench-million mutants \
-        prove-rotation check $(addprefix check-,$(CHECKS))
+        prove-rotation prove-tickets check $(addprefix check-,$(CHECKS))
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ lock: $(DEV) ## Renew the locks from pyproject.toml (ARGS="--upgrade" for newer 
 
 prove-rotation: $(DEV) ## Prove the rotation of refresh tokens in full (long)
 	@$(PROVE_ROTATION) $(ARGS)
+
+prove-tickets: $(DEV) ## Use each kind of mailed link two hundred times at once
+	@KEYSTEAD_PROOF_WIDTH=200 $(PYTEST) tests/proofs/test_tickets.py $(ARGS)
 
 mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
 	@$(MUTANTS) $(ARGS)
