@@ -317,12 +317,6 @@ MUTANTS = (
         ("tests/contract/test_cookie_mode.py",),
     ),
     Mutant(
-        "erasure: the data key stays",
-        "accounts/close_account.py",
-        (("        await self.vault.shred(tx, user_id)\n", ""),),
-        ("tests/accounts/test_erasure.py",),
-    ),
-    Mutant(
         "login: an attempt at a taken address is told apart",
         "auth/login.py",
         (
