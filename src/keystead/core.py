@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from keystead.accounts.account import LoadForAct, ShowUser
 from keystead.accounts.answer_mail_request import AnswerMailRequest
+from keystead.accounts.ask_by_address import AskByAddress
 from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.bootstrap import BootstrapAdministrator, Recover
 from keystead.accounts.change_email import ConfirmEmailChange, RequestEmailChange
@@ -23,11 +24,11 @@ from keystead.accounts.import_users import ImportUsers, PreviewImport
 from keystead.accounts.incoming import JudgeIncoming
 from keystead.accounts.invite import AcceptInvitation, Invite
 from keystead.accounts.list_users import ListUsers
-from keystead.accounts.reset_password import ForgotPassword, ResetPassword, StartReset
+from keystead.accounts.reset_password import ResetPassword, StartReset
 from keystead.accounts.set_roles import SetRoles
 from keystead.accounts.set_status import DisableUser, EnableUser, LockUser, SetStatus, UnlockUser
 from keystead.accounts.unlock import Unlock
-from keystead.accounts.verify_email import AskForVerification, VerifyEmail
+from keystead.accounts.verify_email import VerifyEmail
 from keystead.accounts.verify_user import VerifyUser
 from keystead.accounts.write_mail import SpellLink, WriteMail
 from keystead.audit import trail
@@ -56,6 +57,7 @@ from keystead.kernel.errors import CannotStart
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
 from keystead.notices.message import parse_sender
+from keystead.notices.queue import RequestKind
 from keystead.notices.render import Renderer
 from keystead.notices.smtp import Smtp, SmtpServer
 from keystead.operations.health import CheckHealth, CheckReadiness, ReadHealth
@@ -148,8 +150,8 @@ class FlowVerbs:
     """What a person does with a mailed link, and how they ask for one."""
 
     verify_email: VerifyEmail
-    ask_for_verification: AskForVerification
-    forgot_password: ForgotPassword
+    ask_for_verification: AskByAddress
+    forgot_password: AskByAddress
     reset_password: ResetPassword
     change_password: ChangePassword
     request_email_change: RequestEmailChange
@@ -439,8 +441,12 @@ def _flow_verbs(parts: _Parts) -> FlowVerbs:
     db, vault, desk, hasher, rules = parts.db, parts.vault, parts.desk, parts.hasher, parts.rules
     return FlowVerbs(
         verify_email=VerifyEmail(db, desk, parts.settle_attempts),
-        ask_for_verification=AskForVerification(db, vault, parts.applications),
-        forgot_password=ForgotPassword(db, vault, parts.applications),
+        ask_for_verification=AskByAddress(
+            db, vault, parts.applications, RequestKind.VERIFICATION, EventName.VERIFICATION_REQUESTED
+        ),
+        forgot_password=AskByAddress(
+            db, vault, parts.applications, RequestKind.RECOVERY, EventName.RECOVERY_REQUESTED
+        ),
         reset_password=ResetPassword(db, desk, hasher, rules, parts.show_profile, parts.settle_attempts),
         change_password=ChangePassword(db, parts.confirm_password, hasher, rules, parts.applications),
         request_email_change=RequestEmailChange(db, vault, parts.confirm_password, desk, parts.applications),

@@ -14,7 +14,6 @@ from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.ids import UserId
 from keystead.notices import queue
-from keystead.notices.queue import RequestKind
 from keystead.notices.types import MailKind
 from keystead.sessions.listing import end_all
 from keystead.sessions.types import EndReason
@@ -25,25 +24,6 @@ from keystead.users.email import parse_email
 from keystead.users.passwords import Hasher, PasswordRules
 from keystead.users.profile import ShowProfile
 from keystead.users.types import EmailTaken, StoredUser, UserNotFound, UserStatus
-from keystead.vault import Vault
-
-
-@dataclass(frozen=True, slots=True)
-class ForgotPassword:
-    """A link to set a new password, if the address has an account: the same work and answer for every address."""
-
-    db: Database
-    vault: Vault
-    applications: Applications
-    requires: ClassVar = Access.PUBLIC
-    refuses: ClassVar = (InvalidInput,)
-
-    async def __call__(self, *, email: str, client_id: str | None = None) -> None:
-        application = self.applications.choose(client_id)
-        index = self.vault.index(parse_email(email).canonical, purpose="email_index")
-        async with self.db.begin() as tx:
-            await queue.request(tx, RequestKind.RECOVERY, client_id=application.client_id, email_index=index)
-            await trail.record(tx, Event(EventName.RECOVERY_REQUESTED))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Prove an e-mail address with the link that was sent to it, and ask for another link."""
+"""Prove an e-mail address with the link that was sent to it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,18 +7,12 @@ from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.redeem import Redeemed, redeem
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access
 from keystead.kernel.db import Database, Tx
-from keystead.kernel.errors import InvalidInput
-from keystead.notices import queue
-from keystead.notices.queue import RequestKind
 from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose, TicketRefused
 from keystead.users import store
-from keystead.users.email import parse_email
 from keystead.users.types import EmailTaken, UserStatus
-from keystead.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +40,3 @@ class VerifyEmail:
                 await trail.record(tx, Event(EventName.USER_VERIFIED, subject_id=user.id))
         else:
             raise TicketRefused
-
-
-@dataclass(frozen=True, slots=True)
-class AskForVerification:
-    """Another link to prove an address, if somebody waits for one: the same work and answer for every address."""
-
-    db: Database
-    vault: Vault
-    applications: Applications
-    requires: ClassVar = Access.PUBLIC
-    refuses: ClassVar = (InvalidInput,)
-
-    async def __call__(self, *, email: str, client_id: str | None = None) -> None:
-        application = self.applications.choose(client_id)
-        index = self.vault.index(parse_email(email).canonical, purpose="email_index")
-        async with self.db.begin() as tx:
-            await queue.request(
-                tx, RequestKind.VERIFICATION, client_id=application.client_id, email_index=index
-            )
-            await trail.record(tx, Event(EventName.VERIFICATION_REQUESTED))

@@ -4,11 +4,12 @@ from http import HTTPStatus
 
 import msgspec
 
+from keystead.accounts.ask_by_address import AskByAddress
 from keystead.accounts.change_email import ConfirmEmailChange
 from keystead.accounts.invite import AcceptInvitation
-from keystead.accounts.reset_password import ForgotPassword, ResetPassword
+from keystead.accounts.reset_password import ResetPassword
 from keystead.accounts.unlock import Unlock
-from keystead.accounts.verify_email import AskForVerification, VerifyEmail
+from keystead.accounts.verify_email import VerifyEmail
 from keystead.api.rest.bodies import ClientId, Email, FullName, Password, TicketText
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
 
@@ -89,8 +90,8 @@ ROUTES = (
         body=AddressBody,
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_SENT,),
-        requires=ForgotPassword.requires,
-        refuses=ForgotPassword.refuses,
+        requires=AskByAddress.requires,
+        refuses=AskByAddress.refuses,
     ),
     Route(
         method="POST",
@@ -122,8 +123,8 @@ ROUTES = (
         body=AddressBody,
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_SENT,),
-        requires=AskForVerification.requires,
-        refuses=AskForVerification.refuses,
+        requires=AskByAddress.requires,
+        refuses=AskByAddress.refuses,
     ),
     Route(
         method="POST",
