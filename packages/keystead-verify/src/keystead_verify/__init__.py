@@ -1,0 +1,1 @@
+"""Verifies access tokens of a Keystead installation."""
