@@ -20,6 +20,7 @@ OWNERS = {
         "auth/refresh.py",
         "auth/start_session.py",
     ),
+    "applications": ("applications/store.py",),
     "vault_keys": ("vault/store.py",),
     "data_keys": (
         "vault/store.py",

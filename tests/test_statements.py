@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 import keystead
+from keystead.applications.store import StoredApplication
 from keystead.audit.store import StoredEvent
 from keystead.auth import identify, refresh, start_session
 from keystead.auth.reauthenticate import Replaceable
@@ -35,6 +36,8 @@ _SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE)\b")
 ROWS = {
     "keystead.accounts.list_users.LIST_USERS": StoredUser,  # and the roles
     "keystead.accounts.list_users.LIST_USERS_OF_ROLE": StoredUser,  # and the roles
+    "keystead.applications.store.LIST": StoredApplication,
+    "keystead.applications.store.LOCK": StoredApplication,
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
     "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
@@ -92,6 +95,7 @@ BY_OWNER = "keystead.kernel.migrate."
 _TYPES = {
     "uuid": UUID,
     "text": str,
+    "jsonb": str,
     "bytea": bytes,
     "timestamptz": datetime,
     "bool": bool,

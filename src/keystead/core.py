@@ -31,6 +31,14 @@ from keystead.accounts.unlock import Unlock
 from keystead.accounts.verify_email import VerifyEmail
 from keystead.accounts.verify_user import VerifyUser
 from keystead.accounts.write_mail import SpellLink, WriteMail
+from keystead.applications.book import Applications
+from keystead.applications.define import (
+    AddApplication,
+    ChangeApplication,
+    DeleteApplication,
+    ListApplications,
+    ShowApplication,
+)
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.csrf import CsrfTokens
@@ -38,6 +46,7 @@ from keystead.auth.identify import Identify
 from keystead.auth.issue_session import IssueSession
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll, LogoutWithRefreshToken
+from keystead.auth.mapped_claims import MapClaims
 from keystead.auth.reauthenticate import Reauthenticate
 from keystead.auth.refresh import Refresh
 from keystead.auth.register import Register
@@ -49,7 +58,6 @@ from keystead.jwt.read_key_set import ReadKeySet
 from keystead.jwt.rotation import AddKeys, EnsureKey, KeyChange, ListKeys, RevokeKey, RotateKeys
 from keystead.jwt.types import Algorithm, KeySpec
 from keystead.jwt.verifier import TokenVerifier
-from keystead.kernel.application import Applications
 from keystead.kernel.clock import Clock
 from keystead.kernel.config import PREFIX
 from keystead.kernel.db import Database, PoolLimits, Runner
@@ -66,8 +74,7 @@ from keystead.roles.book import RoleBook
 from keystead.roles.define import AddRole, DeleteRole, ListRoles, ReplaceRole, ShowRole
 from keystead.sessions.listing import EndSession, EndSessionsOfUser, ListSessions, ShowSession
 from keystead.sessions.refresh_token import RefreshTokens
-from keystead.sessions.types import Lifetimes
-from keystead.settings import Settings, applications_of
+from keystead.settings import Settings, configured_applications, defaults_of
 from keystead.tickets.desk import Desk, TicketTokens
 from keystead.tickets.peek import Peek
 from keystead.tickets.repeats import Repeats
@@ -107,6 +114,16 @@ class SessionVerbs:
     show: ShowSession
     end: EndSession
     end_all: EndSessionsOfUser
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationVerbs:
+    book: Applications
+    list: ListApplications
+    show: ShowApplication
+    add: AddApplication
+    change: ChangeApplication
+    delete: DeleteApplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +206,7 @@ class OperationVerbs:
 class Core:
     """Everything that Keystead can do, whatever the transport."""
 
-    applications: Applications
+    applications: ApplicationVerbs
     auth: AuthVerbs
     users: UserVerbs
     sessions: SessionVerbs
@@ -242,6 +259,7 @@ async def open_core(
         keyring = Keyring(LoadKeys(db, vault))
         core = _wire(settings, db, redis, hasher, vault, keyring, clock or Clock())
         await core.keys.ensure()
+        await core.applications.book.refresh()
         await keyring.refresh()
         yield Running(core, keyring)
     finally:
@@ -271,25 +289,22 @@ class _Parts:
         self.vault = vault
         self.keyring = keyring
         self.clock = clock
-        self.applications = applications_of(settings)
+        self.applications = Applications(
+            db,
+            defaults_of(settings),
+            configured_applications(settings),
+            accepted=frozenset(settings.audiences),
+        )
         self.rules = PasswordRules(auth.password.min_length, auth.password.context_words)
-        self.lifetimes = Lifetimes(
-            idle=timedelta(days=auth.session_idle_days),
-            absolute=timedelta(days=auth.session_absolute_days),
-            reuse_window=timedelta(seconds=auth.refresh_reuse_window_secs),
-        )
-        self.issuer = TokenIssuer(
-            keyring,
-            issuer=settings.issuer,
-            audience=settings.audiences[0],
-            ttl=timedelta(seconds=auth.access_token_ttl_secs),
-        )
-        self.verifier = TokenVerifier(
-            keyring, issuer=settings.issuer, audiences=frozenset(settings.audiences)
-        )
+        self.issuer = TokenIssuer(keyring, issuer=settings.issuer)
+        self.verifier = TokenVerifier(keyring, issuer=settings.issuer, audiences=self.applications)
         self.refresh_tokens = RefreshTokens(vault)
-        self.issue_token_pair = IssueTokenPair(self.issuer, self.refresh_tokens)
-        self.start_session = StartSession(vault, self.lifetimes, auth.max_sessions)
+        self.show_profile = ShowProfile(vault)
+        self.map_claims = MapClaims(db, self.show_profile)
+        self.issue_token_pair = IssueTokenPair(
+            self.issuer, self.refresh_tokens, self.applications, self.map_claims
+        )
+        self.start_session = StartSession(vault, auth.max_sessions)
         self.role_book = RoleBook(db)
         self.repeats = Repeats(vault)
         self.cursors = Cursors(vault)
@@ -304,7 +319,6 @@ class _Parts:
             },
         )
         self.add_user = AddUser(vault)
-        self.show_profile = ShowProfile(vault)
         self.apply_change = ApplyChange(vault)
         self.show_user = ShowUser(db, self.show_profile)
         self.load_for_act = LoadForAct(self.role_book)
@@ -326,7 +340,14 @@ def _wire(
     parts = _Parts(settings, db, redis, hasher, vault, keyring, clock)
     check_health = CheckHealth(db, redis, keyring, clock)
     return Core(
-        applications=parts.applications,
+        applications=ApplicationVerbs(
+            book=parts.applications,
+            list=ListApplications(parts.applications),
+            show=ShowApplication(parts.applications),
+            add=AddApplication(db, parts.applications, parts.repeats),
+            change=ChangeApplication(db, parts.applications),
+            delete=DeleteApplication(db, parts.applications),
+        ),
         auth=_auth_verbs(parts),
         users=UserVerbs(parts.show_profile, ChangeProfile(db, parts.apply_change)),
         sessions=SessionVerbs(
@@ -373,18 +394,17 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
             require_verified_email=parts.settings.auth.require_verified_email,
         ),
         login=Login(db, vault, parts.applications, hasher, parts.start_session, parts.issue_token_pair),
-        refresh=Refresh(db, parts.refresh_tokens, parts.lifetimes, parts.issue_token_pair),
+        refresh=Refresh(db, parts.refresh_tokens, parts.applications, parts.issue_token_pair),
         logout=logout,
         logout_with_refresh_token=LogoutWithRefreshToken(logout, parts.refresh_tokens),
         logout_all=LogoutAll(db),
-        identify=Identify(db, parts.verifier, parts.role_book, parts.clock),
+        identify=Identify(db, parts.verifier, parts.applications, parts.role_book, parts.clock),
         reauthenticate=Reauthenticate(
             db,
             parts.clock,
             parts.verifier,
             hasher,
             parts.applications,
-            parts.lifetimes,
             parts.start_session,
             parts.issue_token_pair,
         ),

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from keystead.api.rest.cookies import CookieRules
-from keystead.kernel.application import Application, Applications
+from keystead.applications.book import Applications
+from keystead.settings import configured_applications, defaults_of
+from tests.conftest import settings_for
 from tests.contract.answers import check_problem
 from tests.contract.service import asgi_scope, serving
 from tests.support.people import PASSWORD, Person, make_user, new_email, refresh
@@ -132,9 +134,11 @@ async def test_asvs_v5_3_3_1_the_refresh_token_is_in_its_cookie_and_not_in_the_a
 
 
 @pytest.mark.parametrize("same_site", ["lax", "strict"])
-def test_how_far_the_cookie_goes_along_is_a_setting(same_site):
-    application = Application("web", "Web", frozenset(), uses_cookies=True, links={})
-    rules = CookieRules(Applications("web", {"web": application}), own_origin=OWN, same_site=same_site)
+def test_how_far_the_cookie_goes_along_is_a_setting(same_site, db, urls):
+    settings = settings_for(urls, APPLICATIONS__WEB__MODE="cookie")
+    applications = Applications(db, defaults_of(settings), configured_applications(settings))
+    application = applications.of("web")
+    rules = CookieRules(applications, own_origin=OWN, same_site=same_site)
     cookie = rules.set(application, "rt_x", max_age=5)
     assert cookie.endswith(f"; SameSite={same_site.capitalize()}")
     assert "domain" not in cookie.lower()

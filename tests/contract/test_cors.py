@@ -95,7 +95,7 @@ async def test_without_allowed_origins_nobody_is_let_in(service, origin):
             method, ME, headers={"origin": origin, "access-control-request-method": "PUT"}
         )
         assert cors_of(answer) == {}
-        assert answer.status_code == {"GET": 401, "OPTIONS": 405}[method]
+        assert answer.status_code == {"GET": 401, "OPTIONS": 403}[method]
 
 
 async def test_a_preflight_names_methods_headers_and_how_long_it_holds(shared):

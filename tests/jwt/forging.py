@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -12,16 +13,27 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from keystead.jwt.jws import Reason, TokenRejected
 from keystead.jwt.keyring import HeldKey, Keyring
-from keystead.jwt.types import Algorithm, KeyRecord, SigningKey
+from keystead.jwt.types import AccessClaims, Algorithm, KeyRecord, SigningKey
 from keystead.jwt.verifier import TokenVerifier
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ISSUER = "https://id.example"
 AUDIENCE = "https://api.example"
-AUDIENCES = frozenset({AUDIENCE, "https://other.example"})
 USER = "0198a9c1-7d3e-7c11-9a52-0c1d2e3f4a5b"
 SESSION = "0198a9c1-7d3e-7c11-9a52-000000000001"
 
+
+@dataclass(frozen=True, slots=True)
+class FixedAudiences:
+    """Audiences that never change."""
+
+    accepted: frozenset[str]
+
+    async def look_again(self) -> bool:
+        return False
+
+
+AUDIENCES = FixedAudiences(frozenset({AUDIENCE, "https://other.example"}))
 Sign = Callable[[bytes], bytes]
 
 
@@ -142,6 +154,13 @@ def keyring_of(*keys: SigningKey) -> Keyring:
 
 def verifier_of(*keys: SigningKey) -> TokenVerifier:
     return TokenVerifier(keyring_of(*keys), issuer=ISSUER, audiences=AUDIENCES)
+
+
+def read_session(verifier: TokenVerifier, token: str, now: datetime = NOW) -> AccessClaims:
+    """What the token of a session says."""
+    claims = verifier.check(token, now=now)
+    assert isinstance(claims, AccessClaims)
+    return claims
 
 
 def verdict(verifier: TokenVerifier, forged: str | bytes, now: datetime = NOW) -> Reason | None:

@@ -11,6 +11,7 @@ from keystead.jwt.keyring import HeldKey, Keyring, NoSigningKey
 from keystead.jwt.keys import generate_key
 from keystead.jwt.types import MAX_TOKEN_LIFE, Algorithm, KeySpec, KeyState, SigningKey
 from keystead.jwt.verifier import TokenVerifier
+from keystead.kernel import fresh_copy
 from keystead.kernel.errors import Unavailable
 from tests.jwt.forging import AUDIENCES, ISSUER, NOW, Source, header, held, token
 
@@ -124,9 +125,7 @@ async def test_a_token_of_a_key_that_is_seconds_old_is_accepted_at_once(old: Sig
 async def test_cve_class_07_unknown_keys_do_not_become_a_stampede(
     old: SigningKey, attacker: SigningKey, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        keyring_module, "LOOK_AGAIN_INTERVAL", timedelta(hours=1)
-    )  # however slow this machine is
+    monkeypatch.setattr(fresh_copy, "LOOK_AGAIN_INTERVAL", timedelta(hours=1))  # however slow this machine is
     source = Source(held(old))
     keyring = Keyring(source)
     await keyring.refresh()
@@ -142,7 +141,7 @@ async def test_cve_class_07_unknown_keys_do_not_become_a_stampede(
 async def test_cve_class_07_the_keys_are_read_again_once_the_interval_is_over(
     old: SigningKey, new: SigningKey, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(keyring_module, "LOOK_AGAIN_INTERVAL", timedelta(0))
+    monkeypatch.setattr(fresh_copy, "LOOK_AGAIN_INTERVAL", timedelta(0))
     source = Source(held(old))
     keyring = Keyring(source)
     await keyring.refresh()

@@ -57,7 +57,7 @@ class Process:
         )
         self.keyring = Keyring(LoadKeys(db, vault))
         self._clock = clock
-        self._issuer = TokenIssuer(self.keyring, issuer=ISSUER, audience=AUDIENCE, ttl=timedelta(minutes=5))
+        self._issuer = TokenIssuer(self.keyring, issuer=ISSUER)
         self._verifier = TokenVerifier(self.keyring, issuer=ISSUER, audiences=AUDIENCES)
 
     async def _record(self, db: Runner, change: KeyChange, kid: str) -> None:
@@ -71,6 +71,8 @@ class Process:
 
     def issue(self) -> str:
         issued = self._issuer.issue(
+            audience=AUDIENCE,
+            ttl=timedelta(minutes=5),
             user_id=UserId(new_uuid()),
             session_id=SessionId(new_uuid()),
             client_id="default",

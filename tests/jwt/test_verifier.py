@@ -17,11 +17,13 @@ from tests.jwt.forging import (
     ISSUER,
     NOW,
     USER,
+    FixedAudiences,
     at,
     claims,
     compact,
     header,
     keyring_of,
+    read_session,
     signer,
     token,
     verdict,
@@ -115,7 +117,12 @@ def test_asvs_v5_9_2_1_a_claim_that_is_absent_or_of_another_type_is_rejected(
             AUDIENCE + ".evil.example",
             "https://api.exampleevil",
         ),
-        *([AUDIENCE], [AUDIENCE, "https://foreign.example"], [AUDIENCE, *sorted(AUDIENCES)], {AUDIENCE: 1}),
+        *(
+            [AUDIENCE],
+            [AUDIENCE, "https://foreign.example"],
+            [AUDIENCE, *sorted(AUDIENCES.accepted)],
+            {AUDIENCE: 1},
+        ),
     ],
     ids=repr,
 )
@@ -128,7 +135,7 @@ def test_asvs_v5_9_2_3_only_one_audience_and_that_ours_is_accepted(
 def test_asvs_v5_9_2_4_every_configured_audience_is_accepted(
     es256: SigningKey, es256_verifier: TokenVerifier
 ):
-    for audience in AUDIENCES:
+    for audience in AUDIENCES.accepted:
         assert es256_verifier.check(token(es256, aud=audience), now=NOW).audience == audience
 
 
@@ -136,7 +143,7 @@ def test_cve_class_16_a_token_for_another_audience_or_issuer_is_rejected_though_
     es256: SigningKey,
 ):
     keyring = keyring_of(es256)
-    other = TokenVerifier(keyring, issuer=ISSUER, audiences=frozenset({"https://b.example"}))
+    other = TokenVerifier(keyring, issuer=ISSUER, audiences=FixedAudiences(frozenset({"https://b.example"})))
     tenant = TokenVerifier(keyring, issuer="https://tenant.example", audiences=AUDIENCES)
 
     assert verdict(other, token(es256)) is Reason.AUDIENCE
@@ -205,7 +212,7 @@ def test_cve_class_08_the_cache_never_answers_with_another_tokens_claims():
     tokens = {n: compact(head, claims(jti=f"token-{n}", sid=str(UUID(int=n))), sign) for n in range(10_000)}
     for _ in range(2):  # the second time from the cache
         for n, whole in tokens.items():
-            read = verifier.check(whole, now=NOW)
+            read = read_session(verifier, whole)
             assert (read.token_id, read.session_id.int) == (f"token-{n}", n)
 
 

@@ -2,10 +2,18 @@
 
 import pytest
 
+from keystead.applications.definition import build
 from keystead.kernel.application import LinkTo
 from keystead.kernel.config import ConfigError, leaves
 from keystead.kernel.secrets import Secret
-from keystead.settings import SAMPLE_SECRETS, Settings, applications_of, load, masked
+from keystead.settings import (
+    SAMPLE_SECRETS,
+    Settings,
+    configured_applications,
+    defaults_of,
+    load,
+    masked,
+)
 
 SECRET = "Vq8eH2mZ0sKx7LwT4nRb9uYc3GjPdAf6"
 PRODUCTION = {
@@ -197,12 +205,13 @@ def test_applications_have_names_of_the_operators_choice(folder):
             "APP_APPLICATIONS__SHOP__LINKS__RESET_URL": "https://shop.example/reset#{token}",
         },
     ).settings
-    shop = applications_of(settings).choose("shop")
+    defaults = defaults_of(settings)
+    shop = build("shop", configured_applications(settings)["shop"], defaults)
     assert shop.uses_cookies
     assert shop.origins == {"https://shop.example", "https://www.shop.example"}
     assert shop.link(LinkTo.RESET, "tk_x") == "https://shop.example/reset#tk_x"
     assert shop.link(LinkTo.VERIFY, "tk_x") == "http://127.0.0.1:3000/verify/tk_x"
-    assert applications_of(settings).default.client_id == "default"
+    assert set(configured_applications(settings)) == {"default", "shop"}
 
 
 def test_lists_are_split_at_commas(folder):

@@ -18,7 +18,7 @@ async def ticket(core, user_id, purpose, *, content=None):
             tx,
             purpose,
             user_id=UserId(UUID(str(user_id))),
-            client_id=core.applications.default.client_id,
+            client_id=core.applications.book.default.client_id,
             password_version=stored["password_version"],
             content_sealed=content,
         )

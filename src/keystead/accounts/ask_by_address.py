@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput
@@ -28,7 +28,7 @@ class AskByAddress:
     refuses: ClassVar = (InvalidInput,)
 
     async def __call__(self, *, email: str, client_id: str | None = None) -> None:
-        application = self.applications.choose(client_id)
+        application = await self.applications.choose(client_id)
         index = self.vault.index(parse_email(email).canonical, purpose="email_index")
         async with self.db.begin() as tx:
             await queue.request(tx, self.kind, client_id=application.client_id, email_index=index)

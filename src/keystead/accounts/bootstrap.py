@@ -7,9 +7,9 @@ from uuid import UUID
 from keystead.accounts.create_user import AccountWanted, CreateUser
 from keystead.accounts.set_roles import give_role
 from keystead.accounts.set_status import StatusMismatch
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Operator
 from keystead.kernel.db import Database, Tx
 from keystead.roles.types import ADMIN, USER

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from keystead.accounts.confirm_password import ConfirmPassword
 from keystead.accounts.redeem import Redeemed, redeem
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access, Caller, Operator, ReauthenticationRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.accounts.confirm_password import ConfirmPassword
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access, Caller, NotSignedIn, ReauthenticationRequired
 from keystead.kernel.db import Database
 from keystead.kernel.errors import FieldError, InvalidInput, Overloaded

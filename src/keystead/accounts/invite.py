@@ -9,9 +9,9 @@ from keystead.accounts.account import Account, ShowUser
 from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.redeem import redeem
 from keystead.accounts.set_roles import record_role
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access, Actor, Permission, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import Complaints, FieldError, InvalidInput, Overloaded
@@ -74,7 +74,7 @@ class Invite:
         if wanted - {USER}:
             actor.require(Permission.ROLES_GRANT)
             actor.require_fresh()
-        application = self.applications.choose(client_id)
+        application = await self.applications.choose(client_id)
         new = _checked(email, full_name)
         async with self.db.begin() as tx:
             wanted_ticket = new_uuid()

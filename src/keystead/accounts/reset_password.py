@@ -6,9 +6,9 @@ from typing import ClassVar
 from keystead.accounts.account import LoadForAct
 from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.redeem import Redeemed, redeem
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Access, Actor, Operator, Permission, PermissionMissing
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded

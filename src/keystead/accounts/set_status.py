@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.accounts.account import LoadForAct, require_another_administrator
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Actor, Permission, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import Refusal

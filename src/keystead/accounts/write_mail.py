@@ -6,7 +6,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from keystead.kernel.application import Applications, LinkTo
+from keystead.applications.book import Applications
+from keystead.kernel.application import LinkTo
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Runner
 from keystead.notices import queue

@@ -39,6 +39,9 @@ class EventName(StrEnum):
     SESSION_ENDED = "session.ended"
     TOKEN_REUSED = "token.reused"
     TOKEN_FROM_THE_FUTURE = "token.from_the_future"
+    APPLICATION_ADDED = "application.added"
+    APPLICATION_CHANGED = "application.changed"
+    APPLICATION_DELETED = "application.deleted"
     KEY_ADDED = "key.added"
     KEY_REVOKED = "key.revoked"
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from keystead.applications.book import Applications
+from keystead.applications.types import ApplicationNotFound
 from keystead.jwt.verifier import TokenVerifier
 from keystead.kernel.caller import Caller, NotSignedIn, Permission
 from keystead.kernel.clock import Clock
@@ -45,11 +47,13 @@ class Identify:
 
     db: Database
     verifier: TokenVerifier
+    applications: Applications
     role_book: RoleBook
     clock: Clock
 
     async def __call__(self, access_token: str) -> Identity:
-        claims = await self.verifier.verify(access_token, now=self.clock.now())
+        claims = await self.verifier.verify_session(access_token, now=self.clock.now())
+        await self._require_application(claims.client_id)
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
             raise NotSignedIn
@@ -70,3 +74,9 @@ class Identify:
             now=now,
         )
         return Identity(caller, StoredUser(*account))
+
+    async def _require_application(self, client_id: str) -> None:
+        try:
+            await self.applications.load(client_id)
+        except ApplicationNotFound:
+            raise NotSignedIn from None

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from keystead.applications.book import Applications
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.application import Applications
 from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput
@@ -54,7 +54,7 @@ class IssueSession:
         once: Once | None = None,
     ) -> tuple[UserId, TokenPair]:
         caller.require(self.requires)
-        application = self.applications.choose(client_id)
+        application = await self.applications.choose(client_id)
         async with self.db.begin() as tx:
             wanted = SessionId(new_uuid())
             earlier = await self.repeats.claim(tx, once, str(wanted))
@@ -75,7 +75,7 @@ class IssueSession:
                 if started is None:  # not active
                     raise UserNotFound
                 session = started
-        return session.user_id, self.issue_token_pair(session)
+        return session.user_id, await self.issue_token_pair(session)
 
     async def _issued(self, tx: Tx, caller: Caller, session_id: SessionId) -> LiveSession:
         row = await tx.fetch_row(FIND_ISSUED, session_id, caller.user_id)

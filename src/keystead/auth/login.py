@@ -4,12 +4,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import EmailUnverified, LoginRefused
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.application import Application, Applications
+from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
@@ -44,7 +45,7 @@ class Login:
     async def __call__(
         self, *, email: str, password: str, origin: Origin, client_id: str | None = None
     ) -> TokenPair:
-        application = self.applications.choose(client_id)
+        application = await self.applications.choose(client_id)
         address = parse_email(email)
         require_hashable(password)
         credential, attempt = await self._find(address)
@@ -64,7 +65,7 @@ class Login:
         AUTH_ATTEMPTS.labels("login", "admitted").inc()
         if self.hasher.is_outdated(credential.password_hash):
             await self._renew(credential, password)
-        return self.issue_token_pair(session)
+        return await self.issue_token_pair(session)
 
     async def _find(self, address: EmailAddress) -> tuple[Credential | None, Credential | None]:
         """The account, and the newest attempt to register its address."""

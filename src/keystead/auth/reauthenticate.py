@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from keystead.applications.book import Applications
+from keystead.applications.types import ApplicationNotFound
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
@@ -10,20 +12,20 @@ from keystead.auth.start_session import Holder, Overtaken, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
 from keystead.jwt.types import AccessClaims
 from keystead.jwt.verifier import TokenVerifier
-from keystead.kernel.application import Applications
+from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, NotSignedIn, Origin
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.ids import SessionId, UserId
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
-from keystead.sessions.types import Lifetimes, LiveSession
+from keystead.sessions.types import LiveSession
 from keystead.users.passwords import Hasher, require_hashable
 
 # Joins sessions, users, data keys and the installation: the caller's session, open, or replaced a moment ago by this
 # very act, whose answer may have been lost.
 FIND_REPLACEABLE = """
-    SELECT s.client_id, s.replaced_by, u.id AS user_id, u.password_hash, u.password_version,
+    SELECT s.replaced_by, u.id AS user_id, u.password_hash, u.password_version,
            k.wrapped AS data_key_wrapped
       FROM sessions s
       JOIN users u ON u.id = s.user_id
@@ -48,7 +50,6 @@ FIND_SUCCESSOR = """
 class Replaceable:
     """The caller's session, and what the password is checked against."""
 
-    client_id: str
     replaced_by: SessionId | None
     user_id: UserId
     password_hash: str
@@ -68,34 +69,42 @@ class Reauthenticate:
     verifier: TokenVerifier
     hasher: Hasher
     applications: Applications
-    lifetimes: Lifetimes
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.SIGNED_IN_WITH_PASSWORD
     refuses: ClassVar = (NotSignedIn, LoginRefused, InvalidInput, Overloaded)
 
     async def __call__(self, access_token: str, *, password: str, origin: Origin) -> TokenPair:
-        claims = await self.verifier.verify(access_token, now=self.clock.now())
+        claims = await self.verifier.verify_session(access_token, now=self.clock.now())
+        application = await self._application_of(claims)
         require_hashable(password)
-        found = await self._find(claims)
+        found = await self._find(claims, application)
         if not await self.hasher.verify(found.password_hash, password):
             raise await self._refusal(claims)
         AUTH_ATTEMPTS.labels("reauthenticate", "admitted").inc()
         if found.replaced_by is None:
-            session = await self._replace(claims, found, origin)
+            session = await self._replace(claims, found, origin, application)
             if session is not None:
-                return self.issue_token_pair(session)
-        return self.issue_token_pair(await self._find_successor(claims.session_id))
+                return await self.issue_token_pair(session)
+        return await self.issue_token_pair(await self._find_successor(claims.session_id))
 
-    async def _find(self, claims: AccessClaims) -> Replaceable:
+    async def _application_of(self, claims: AccessClaims) -> Application:
+        try:
+            return await self.applications.load(claims.client_id)
+        except ApplicationNotFound:
+            raise NotSignedIn from None
+
+    async def _find(self, claims: AccessClaims, application: Application) -> Replaceable:
         row = await self.db.fetch_row(
-            FIND_REPLACEABLE, claims.session_id, claims.user_id, self.lifetimes.reuse_window
+            FIND_REPLACEABLE, claims.session_id, claims.user_id, application.lifetimes.reuse_window
         )
         if row is None:
             raise NotSignedIn
         return Replaceable(*row)
 
-    async def _replace(self, claims: AccessClaims, found: Replaceable, origin: Origin) -> LiveSession | None:
+    async def _replace(
+        self, claims: AccessClaims, found: Replaceable, origin: Origin, application: Application
+    ) -> LiveSession | None:
         """None where another call of this session was faster."""
         try:
             async with self.db.begin() as tx:
@@ -103,7 +112,7 @@ class Reauthenticate:
                     tx,
                     Holder(found.user_id, found.data_key_wrapped, found.password_version),
                     origin=origin,
-                    application=self.applications.of(found.client_id),
+                    application=application,
                     amr=("pwd",),
                     replaces=claims.session_id,
                 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from keystead.applications.book import Applications
 from keystead.audit.types import EventName
 from keystead.auth.refusals import RefreshRefused, RefreshTooOften
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
@@ -14,23 +15,28 @@ from keystead.kernel.telemetry import AUTH_ATTEMPTS, current_request_id
 from keystead.notices.queue import NOTICE_LIFETIME
 from keystead.notices.types import MailKind
 from keystead.sessions.refresh_token import RefreshClaim, RefreshTokens
-from keystead.sessions.types import EndReason, Lifetimes, LiveSession
+from keystead.sessions.types import EndReason, LiveSession
 
 MAX_REPEATS = 20
 
 # Joins sessions, users, roles, the installation, the trail and the mails: a refresh is one round trip, and the change,
 # its audit row and the owner's notice of a theft are one commit, made before anything is answered or refused. The row
 # is locked first and the time read after, so that of racing requests each is judged on what the one before left behind.
+# A session ends by what its application says now, if that is earlier than what it said when the session started.
 # LIMIT 1 is for the planner: it takes a table without statistics for a thousand rows, and reads all sessions to change
 # that many.
 ROTATE = f"""
     WITH locked AS MATERIALIZED (
         SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
-               s.actor_id, s.idle_expires_at, s.absolute_expires_at,
+               s.actor_id, a.client_id IS NULL AS is_orphaned, a.reuse_window, a.idle,
+               least(s.idle_expires_at, s.rotated_at + a.idle) AS idle_expires_at,
+               least(s.absolute_expires_at, s.created_at + a.absolute) AS absolute_expires_at,
                s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch
                AND (s.actor_id IS NULL
                     OR EXISTS (SELECT FROM users a WHERE a.id = s.actor_id AND a.status = 'active')) AS is_open
           FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN (SELECT epoch FROM installation LIMIT 1) i
+          LEFT JOIN unnest($3::text[], $4::interval[], $5::interval[], $6::interval[])
+                    AS a (client_id, reuse_window, idle, absolute) ON a.client_id = s.client_id
          WHERE s.id = $1
            FOR UPDATE OF s
     ), timed AS MATERIALIZED (
@@ -38,8 +44,9 @@ ROTATE = f"""
     ), judged AS MATERIALIZED (
         SELECT timed.*,
                CASE WHEN NOT is_open OR now >= idle_expires_at OR now >= absolute_expires_at THEN 'dead'
+                    WHEN is_orphaned THEN 'orphaned'
                     WHEN $2 = generation THEN 'rotated'
-                    WHEN $2 = generation - 1 AND now < rotated_at + $3::interval
+                    WHEN $2 = generation - 1 AND now < rotated_at + reuse_window
                          THEN CASE WHEN reuse_count < {MAX_REPEATS} THEN 'repeated' ELSE 'too_often' END
                     WHEN $2 < generation THEN 'reused'
                     ELSE 'from_the_future'
@@ -52,7 +59,7 @@ ROTATE = f"""
                reuse_count = CASE j.verdict WHEN 'rotated' THEN 0
                                             WHEN 'repeated' THEN s.reuse_count + 1
                                             ELSE s.reuse_count END,
-               idle_expires_at = CASE j.verdict WHEN 'rotated' THEN least(j.now + $4::interval, s.absolute_expires_at)
+               idle_expires_at = CASE j.verdict WHEN 'rotated' THEN least(j.now + j.idle, j.absolute_expires_at)
                                                 ELSE s.idle_expires_at END,
                ended_at = CASE j.verdict WHEN 'reused' THEN j.now END,
                ended_because = CASE j.verdict WHEN 'reused' THEN '{EndReason.TOKEN_REUSED}' END
@@ -66,12 +73,12 @@ ROTATE = f"""
                             WHEN 'repeated' THEN '{EventName.SESSION_REFRESH_REPEATED}'
                             WHEN 'reused' THEN '{EventName.TOKEN_REUSED}'
                             ELSE '{EventName.TOKEN_FROM_THE_FUTURE}' END,
-               CASE WHEN verdict IN ('rotated', 'repeated') THEN user_id END, user_id, id, $5
+               CASE WHEN verdict IN ('rotated', 'repeated') THEN user_id END, user_id, id, $7
           FROM judged
          WHERE verdict IN ('rotated', 'repeated', 'reused', 'from_the_future')
     ), told AS (
         INSERT INTO mails (id, kind, client_id, user_id, expires_at)
-        SELECT gen_random_uuid(), '{MailKind.SESSION_ENDED_BY_REUSE}', client_id, user_id, now + $6::interval
+        SELECT gen_random_uuid(), '{MailKind.SESSION_ENDED_BY_REUSE}', client_id, user_id, now + $8::interval
           FROM judged
          WHERE verdict = 'reused'
     )
@@ -124,7 +131,7 @@ class Refresh:
 
     db: Database
     refresh_tokens: RefreshTokens
-    lifetimes: Lifetimes
+    applications: Applications
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.REFRESH_TOKEN
     refuses: ClassVar = (RefreshRefused, RefreshTooOften)
@@ -132,23 +139,26 @@ class Refresh:
     async def __call__(self, token: str) -> TokenPair:
         claim = self.refresh_tokens.read(token)
         judgement = await self._judge(claim) if claim else None
+        if claim and judgement and judgement.verdict == "orphaned" and await self.applications.look_again():
+            judgement = await self._judge(claim)
         verdict = judgement.verdict if judgement else "forged"
         AUTH_ATTEMPTS.labels("refresh", verdict).inc()
         match verdict:
             case "rotated" | "repeated" if judgement:
-                return self.issue_token_pair(judgement.session())
+                return await self.issue_token_pair(judgement.session())
             case "too_often":
                 raise RefreshTooOften(retry_after=1)
             case _:
                 raise RefreshRefused
 
     async def _judge(self, claim: RefreshClaim) -> Judgement | None:
+        client_ids, lifetimes = self.applications.lifetimes
         row = await self.db.fetch_row(
             ROTATE,
             claim.session_id,
             claim.generation,
-            self.lifetimes.reuse_window,
-            self.lifetimes.idle,
+            client_ids,
+            *lifetimes,
             current_request_id(),
             NOTICE_LIFETIME,
         )

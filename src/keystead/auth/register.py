@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.application import Application, Applications
+from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded
@@ -64,7 +65,7 @@ class Register:
         origin: Origin,
         client_id: str | None = None,
     ) -> Registered | VerificationRequired:
-        application = self.applications.choose(client_id)
+        application = await self.applications.choose(client_id)
         address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
         hashed = await self.hasher.hash(password)
@@ -83,7 +84,7 @@ class Register:
         if session is None:  # an attempt: a session starts for an active user only
             return VerificationRequired()
         AUTH_ATTEMPTS.labels("register", "admitted").inc()
-        return Registered(self.show_profile(stored), self.issue_token_pair(session))
+        return Registered(self.show_profile(stored), await self.issue_token_pair(session))
 
     async def _add(self, tx: Tx, new: NewUser, application: Application) -> StoredUser:
         user_id = await self.add_user(tx, new)

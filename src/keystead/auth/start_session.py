@@ -13,7 +13,7 @@ from keystead.notices.types import MailKind
 from keystead.sessions import store as sessions
 from keystead.sessions.devices import device_of, index_device, seal_device
 from keystead.sessions.listing import record_end
-from keystead.sessions.types import Device, EndReason, Lifetimes, LiveSession
+from keystead.sessions.types import Device, EndReason, LiveSession
 from keystead.vault import DataKey, Vault
 
 # Guarded by the password's version: a session never starts on a password that was changed while it was being checked.
@@ -96,7 +96,6 @@ class StartSession:
     """Starts a session for an active user, and ends the oldest ones that would be too many beside it."""
 
     vault: Vault
-    lifetimes: Lifetimes
     max_sessions: int
 
     async def __call__(
@@ -132,8 +131,8 @@ class StartSession:
             admitted["epoch"],
             amr,
             actor_id,
-            self.lifetimes.idle,
-            self.lifetimes.absolute,
+            application.lifetimes.idle,
+            application.lifetimes.absolute,
             None if device is None else seal_device(data_key, device),
             None if device is None else index_device(self.vault, holder.user_id, device),
             current_request_id(),

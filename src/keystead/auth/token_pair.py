@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+from keystead.applications.book import Applications
+from keystead.applications.types import ApplicationNotFound
+from keystead.auth.mapped_claims import MapClaims
 from keystead.jwt.issuer import TokenIssuer
+from keystead.kernel.application import Application
+from keystead.kernel.caller import NotSignedIn
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
 from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
@@ -24,21 +29,30 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class IssueTokenPair:
-    """A fresh access token, and the refresh token of the session's generation."""
+    """A fresh access token, and the refresh token of the session's generation.
+
+    Raises NotSignedIn where the session's application is gone, TokenTooLarge.
+    """
 
     issuer: TokenIssuer
     refresh_tokens: RefreshTokens
+    applications: Applications
+    map_claims: MapClaims
 
-    def __call__(self, session: LiveSession) -> TokenPair:
+    async def __call__(self, session: LiveSession) -> TokenPair:
+        application = await self._application_of(session)
         access = self.issuer.issue(
+            audience=application.audience,
+            ttl=application.lifetimes.access_token,
             user_id=session.user_id,
             session_id=session.id,
             client_id=session.client_id,
             auth_time=session.auth_time,
             actor_id=session.actor_id,
             amr=session.amr,
-            roles=session.roles,
+            roles=application.claims.show(session.roles),
             now=session.now,
+            more=await self.map_claims(session.user_id, application),
         )
         JWT_TOKENS_ISSUED.inc()
         return TokenPair(
@@ -49,3 +63,9 @@ class IssueTokenPair:
             session_id=session.id,
             client_id=session.client_id,
         )
+
+    async def _application_of(self, session: LiveSession) -> Application:
+        try:
+            return await self.applications.load(session.client_id)
+        except ApplicationNotFound:
+            raise NotSignedIn from None

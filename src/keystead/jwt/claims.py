@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from keystead.jwt.jws import Reason, TokenRejected
-from keystead.jwt.types import CLOCK_SKEW, MAX_TOKEN_LIFE, AccessClaims
+from keystead.jwt.types import CLOCK_SKEW, MAX_TOKEN_LIFE, AccessClaims, MachineClaims
 from keystead.kernel import strict_json
-from keystead.kernel.ids import SessionId, UserId
+from keystead.kernel.ids import ServiceAccountId, SessionId, UserId
 
 _MAX_DEPTH = 8
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -31,7 +31,9 @@ class Window:
             raise TokenRejected(Reason.EXPIRED)
 
 
-def read_claims(payload: bytes, *, issuer: str, audiences: frozenset[str]) -> tuple[AccessClaims, Window]:
+def read_claims(
+    payload: bytes, *, issuer: str, audiences: frozenset[str]
+) -> tuple[AccessClaims | MachineClaims, Window]:
     """Raises TokenRejected unless every claim is there, of its type, and meant for us.
 
     The time is for the window to judge. Members that this version does not know are ignored: the next one may
@@ -48,21 +50,48 @@ def read_claims(payload: bytes, *, issuer: str, audiences: frozenset[str]) -> tu
     if not issued_at < expires_at <= issued_at + _MAX_LIFE:
         raise TokenRejected(Reason.CLAIMS)
     not_before = _seconds(members, "nbf") if "nbf" in members else issued_at
-    claims = AccessClaims(
+    read = _of_machine if "key_id" in members else _of_session
+    claims = read(members, issuer, audience, _moment(issued_at), _moment(expires_at))
+    return claims, Window(max(issued_at, not_before) - _LEEWAY, expires_at + _LEEWAY)
+
+
+def _of_session(
+    members: dict[str, object], issuer: str, audience: str, issued_at: datetime, expires_at: datetime
+) -> AccessClaims:
+    return AccessClaims(
         issuer=issuer,
         user_id=UserId(_uuid(members, "sub")),
         audience=audience,
         client_id=_text(members, "client_id"),
         session_id=SessionId(_uuid(members, "sid")),
         token_id=_text(members, "jti"),
-        issued_at=_moment(issued_at),
-        expires_at=_moment(expires_at),
+        issued_at=issued_at,
+        expires_at=expires_at,
         auth_time=_moment(_seconds(members, "auth_time")) if "auth_time" in members else None,
         amr=_texts(members, "amr"),
         roles=_texts(members, "roles"),
         scope=_text(members, "scope", may_be_empty=True),
     )
-    return claims, Window(max(issued_at, not_before) - _LEEWAY, expires_at + _LEEWAY)
+
+
+def _of_machine(
+    members: dict[str, object], issuer: str, audience: str, issued_at: datetime, expires_at: datetime
+) -> MachineClaims:
+    account_id = ServiceAccountId(_uuid(members, "sub"))
+    # Both kinds at once is neither; and it is its own client.
+    if "sid" in members or _uuid(members, "client_id") != account_id:
+        raise TokenRejected(Reason.CLAIMS)
+    return MachineClaims(
+        issuer=issuer,
+        account_id=account_id,
+        audience=audience,
+        key_id=_uuid(members, "key_id"),
+        token_id=_text(members, "jti"),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        roles=_texts(members, "roles"),
+        scope=_text(members, "scope", may_be_empty=True),
+    )
 
 
 def _parse(payload: bytes) -> dict[str, object]:

@@ -1,10 +1,8 @@
 """The signing keys as one process holds them: read again every few seconds, and when one is unknown."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from time import monotonic
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Never
 
@@ -15,11 +13,10 @@ from keystead.jwt.keys import unwrap_key
 from keystead.jwt.types import REFRESH_INTERVAL, KeyRecord, KeyState, PublicKey, SigningKey
 from keystead.kernel.db import Database
 from keystead.kernel.errors import Unavailable
+from keystead.kernel.fresh_copy import FreshCopy
 from keystead.vault import Unreadable, Vault
 
 log = structlog.get_logger("jwt")
-
-LOOK_AGAIN_INTERVAL = timedelta(seconds=2)
 
 # What may verify: also the next key, for a verifier whose clock is behind the signer's.
 _PUBLISHED = frozenset({KeyState.NEXT, KeyState.ACTIVE, KeyState.RETIRING})
@@ -78,8 +75,7 @@ class Keyring:
         self._held: Mapping[str, HeldKey] = {}
         self._published: Mapping[str, PublicKey] = MappingProxyType({})
         self._published_until = _LONG_AGO
-        self._look_again_from = 0.0
-        self._flight: asyncio.Task[None] | None = None
+        self._copy = FreshCopy("signing keys", self.refresh, every=REFRESH_INTERVAL)
 
     async def refresh(self) -> None:
         """Read the keys. Raises DatabaseUnavailable, and then holds what it held before."""
@@ -87,22 +83,12 @@ class Keyring:
         self._published_until = _LONG_AGO
 
     async def keep_fresh(self) -> Never:
-        """Refresh for ever. A failure is logged and the keys stay as they are: resource servers go on too."""
-        while True:
-            await asyncio.sleep(REFRESH_INTERVAL.total_seconds())
-            await self._join_flight()
+        """Refresh for ever, whatever fails: resource servers go on too."""
+        await self._copy.keep_fresh()
 
     async def look_again(self) -> bool:
-        """Refresh because a token names a key that is unknown here; whether that was tried.
-
-        One refresh at a time, however many ask, and none within two seconds of the last that was asked for.
-        """
-        if self._flight is None:
-            if monotonic() < self._look_again_from:
-                return False
-            self._look_again_from = monotonic() + LOOK_AGAIN_INTERVAL.total_seconds()
-        await self._join_flight()
-        return True
+        """Refresh because a token names a key that is unknown here; whether that was tried."""
+        return await self._copy.look_again()
 
     def current(self, now: datetime) -> SigningKey:
         """The key that signs at `now`, which is the database's time. Raises NoSigningKey."""
@@ -125,21 +111,3 @@ class Keyring:
             self._published = MappingProxyType(published)
         retirements = (self._held[kid].record.retired_at for kid in published)
         self._published_until = min((at for at in retirements if at is not None), default=_NEVER)
-
-    async def _join_flight(self) -> None:
-        """The one refresh that is under way: of two, the slower could bring back what the faster saw revoked."""
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._try_to_refresh())
-            self._flight.add_done_callback(self._land)
-        await asyncio.shield(self._flight)  # one request that goes away does not stop the others' refresh
-
-    async def _try_to_refresh(self) -> None:
-        try:
-            await self.refresh()
-        except Unavailable:
-            log.warning("keyring.not_refreshed")
-        except Exception:
-            log.exception("keyring.refresh_broke")
-
-    def _land(self, _flight: "asyncio.Task[None]") -> None:
-        self._flight = None

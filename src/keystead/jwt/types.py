@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keystead.jwt.soundness import VerifyingKey, require_sound
-from keystead.kernel.ids import SessionId, UserId
+from keystead.kernel.ids import ServiceAccountId, SessionId, UserId
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # RFC 9068; not "JWT", so no other token of ours passes for one
 CLOCK_SKEW = timedelta(seconds=30)
@@ -121,7 +122,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a verified access token says. It proves who signed it, not that the session still lives."""
+    """What the verified access token of a session says. It proves who signed it, not that the session still lives."""
 
     issuer: str
     user_id: UserId
@@ -133,5 +134,20 @@ class AccessClaims:
     expires_at: datetime
     auth_time: datetime | None  # None: a session for which nobody proved anything
     amr: tuple[str, ...]
+    roles: tuple[str, ...]
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineClaims:
+    """As AccessClaims, of a service account: `key_id` is the key of its that the token was given for."""
+
+    issuer: str
+    account_id: ServiceAccountId
+    audience: str
+    key_id: UUID
+    token_id: str
+    issued_at: datetime
+    expires_at: datetime
     roles: tuple[str, ...]
     scope: str

@@ -1,10 +1,9 @@
-"""Applications: the products that people sign in to, as configured."""
+"""An application: one of the products that people sign in to, and what it says about their sessions and tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
-
-from keystead.kernel.errors import FieldError, InvalidInput
 
 
 class LinkTo(StrEnum):
@@ -18,47 +17,51 @@ class LinkTo(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """`links` are templates with `{token}`; a link that an application does not configure leads to our own page.
+class Lifetimes:
+    """How long an access token and a session live, and how long the refresh token before the current one is answered
+    alike."""
 
-    In cookie mode the refresh token stays in a cookie that no script can read.
+    access_token: timedelta
+    idle: timedelta
+    absolute: timedelta
+    reuse_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimMapping:
+    """What access tokens say beside what each one does.
+
+    `roles` names the roles that they show, and how; without any, every role is shown under its own name. `metadata` is
+    from claim to the path in `app_metadata`. `from_hook` are the claims that the before-token hook may add.
+    """
+
+    roles: Mapping[str, str]
+    metadata: Mapping[str, tuple[str, ...]]
+    from_hook: frozenset[str]
+
+    def show(self, roles: tuple[str, ...]) -> tuple[str, ...]:
+        """Roles as tokens show them."""
+        if not self.roles:
+            return roles
+        return tuple(sorted({self.roles[role] for role in roles if role in self.roles}))
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """`links` are templates with `{token}`; a link that an application does not name leads to our own page.
+
+    In cookie mode the refresh token stays in a cookie that no script can read. `audience` is `aud` of its tokens.
     """
 
     client_id: str
     name: str
+    audience: str
     origins: frozenset[str]
+    redirect_urls: tuple[str, ...]
     uses_cookies: bool
     links: Mapping[LinkTo, str]
+    lifetimes: Lifetimes
+    claims: ClaimMapping
 
     def link(self, to: LinkTo, token: str) -> str:
         return self.links[to].replace("{token}", token)
-
-
-class Applications:
-    """All of them; the default one serves whoever names none."""
-
-    def __init__(self, default: str, applications: Mapping[str, Application]) -> None:
-        self._by_id = dict(applications)
-        self.default = self._by_id[default]
-
-    def choose(self, client_id: str | None) -> Application:
-        """The one that a request names. Raises InvalidInput."""
-        if client_id is None:
-            return self.default
-        if client_id not in self._by_id:
-            raise InvalidInput(
-                FieldError("/client_id", "application_unknown", "There is no such application.")
-            )
-        return self._by_id[client_id]
-
-    def of(self, client_id: str) -> Application:
-        """The one that a stored row belongs to; the default one where it is no longer configured."""
-        return self._by_id.get(client_id, self.default)
-
-    @property
-    def all(self) -> tuple[Application, ...]:
-        return tuple(self._by_id.values())
-
-    @property
-    def with_cookies(self) -> tuple[Application, ...]:
-        return tuple(each for each in self._by_id.values() if each.uses_cookies)

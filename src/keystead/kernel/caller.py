@@ -24,6 +24,8 @@ class Permission(StrEnum):
     ROLES_READ = "roles:read"
     ROLES_WRITE = "roles:write"
     ROLES_GRANT = "roles:grant"
+    APPLICATIONS_READ = "applications:read"
+    APPLICATIONS_WRITE = "applications:write"
     SESSIONS_READ = "sessions:read"
     SESSIONS_ISSUE = "sessions:issue"
     SESSIONS_END = "sessions:end"

@@ -62,6 +62,8 @@ def leaves(schema: type[msgspec.Struct], above: Key = ()) -> Iterator[Leaf]:
         key = (*above, field.name)
         if (named := _struct_by_name(field.type)) is not None:
             yield from leaves(named, (*key, ANY_NAME))
+        elif _is_by_name(field.type):
+            yield Leaf((*key, ANY_NAME), str, msgspec.NODEFAULT, _description(field.type))
         elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from leaves(field.type, key)
         else:
@@ -99,6 +101,12 @@ def build(schema: type[S], given: Mapping[Key, Given], problems: list[str], abov
         if (named := _struct_by_name(field.type)) is not None:
             names = {each[len(key)] for each in given if each[: len(key)] == key and len(each) > len(key)}
             values[field.name] = {name: build(named, given, problems, (*key, name)) for name in sorted(names)}
+        elif _is_by_name(field.type):
+            values[field.name] = {
+                each[-1]: _convert(str, each, given[each], problems)
+                for each in sorted(given)
+                if each[:-1] == key
+            }
         elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             values[field.name] = build(field.type, given, problems, key)
         elif key in given:
@@ -184,7 +192,13 @@ def _read_file(pointer: Given) -> Given:
 
 def _struct_by_name(wanted: Any) -> type[msgspec.Struct] | None:
     """The struct behind each name of a section such as `applications`."""
-    return get_args(wanted)[1] if get_origin(wanted) is dict else None
+    member = get_args(wanted)[1] if get_origin(wanted) is dict else None
+    return member if isinstance(member, type) and issubclass(member, msgspec.Struct) else None
+
+
+def _is_by_name(wanted: Any) -> bool:
+    """Whether the operator chooses the names of plain texts, as of claims."""
+    return any(get_origin(member) is dict and get_args(member)[1] is str for member in _members(wanted))
 
 
 def _fits(key: Key, pattern: Key) -> bool:

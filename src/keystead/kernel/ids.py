@@ -7,6 +7,7 @@ from uuid import UUID
 
 UserId = NewType("UserId", UUID)
 SessionId = NewType("SessionId", UUID)
+ServiceAccountId = NewType("ServiceAccountId", UUID)
 
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62

@@ -68,6 +68,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             core = running.core
             tasks = (
                 beside.create_task(running.keyring.keep_fresh()),
+                beside.create_task(core.applications.book.keep_fresh()),
                 beside.create_task(keep_doing("mail", core.mail.deliver, every=MAIL_INTERVAL)),
                 beside.create_task(keep_doing("sweep", core.operations.sweep, every=SWEEP_INTERVAL)),
                 beside.create_task(_stop_when_drained(drain, listener, server)),

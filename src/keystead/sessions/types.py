@@ -1,7 +1,7 @@
 """Sessions, and why they end."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from keystead.kernel.errors import Refusal
@@ -29,15 +29,6 @@ class SessionNotFound(Refusal):
 
     code = "session_not_found"
     message = "There is no such session."
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long a session lives, and how long the token before the current one is answered alike."""
-
-    idle: timedelta
-    absolute: timedelta
-    reuse_window: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The settings of all rooms: their sections, the profiles, and how they are loaded."""
 
-from keystead.settings.applications import applications_of
+from keystead.settings.applications import configured_applications, defaults_of
 from keystead.settings.checks import SAMPLE_SECRETS
 from keystead.settings.loading import NOT_YET, PROFILE_DEFAULTS, Loaded, load, masked
 from keystead.settings.sections import Cors, Settings
@@ -12,7 +12,8 @@ __all__ = [
     "Cors",
     "Loaded",
     "Settings",
-    "applications_of",
+    "configured_applications",
+    "defaults_of",
     "load",
     "masked",
 ]

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
+from keystead.applications.definition import find_faults, is_origin
 from keystead.kernel import config
 from keystead.kernel.secrets import Secret
+from keystead.settings.applications import defaults_of, definition_of
 from keystead.settings.sections import Profile, Settings
 
 # Values that stand in examples for everybody to read.
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
 
-_CLIENT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
-_LINK = re.compile(r"https://[^\s{}/]+/|http://(localhost|127\.0\.0\.1)(:\d+)?/")
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
 _OWASP_ARGON2 = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
@@ -59,23 +59,16 @@ def _find_bad_addresses(settings: Settings) -> Iterator[str]:
 
 def _find_bad_origins(key: str, origins: Iterable[str]) -> Iterator[str]:
     for origin in origins:
-        if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
+        if not is_origin(origin):
             yield f"{key}: {origin!r} is no origin; write it like https://app.example.com."
 
 
 def _find_bad_applications(settings: Settings) -> Iterator[str]:
-    for client_id, application in settings.applications.items():
-        key = f"applications.{client_id}"
-        if not _CLIENT_ID.fullmatch(client_id):
-            yield f"{key}: use 1 to 64 lower-case letters, digits, - and _ for the name of an application."
-        yield from _find_bad_origins(f"{key}.allowed_origins", application.allowed_origins)
-        for name in application.links.__struct_fields__:
-            url = getattr(application.links, name)
-            if url is not None and not (_LINK.match(url) and url.count("{token}") == 1):
-                yield (
-                    f"{key}.links.{name}: {url!r} is no link; write it like "
-                    "https://app.example.com/reset#{token}, with {token} once."
-                )
+    defaults = defaults_of(settings).lifetimes
+    for client_id, section in settings.applications.items():
+        for fault in find_faults(client_id, definition_of(section), defaults):
+            place = "" if fault.pointer == "/client_id" else fault.pointer.replace("/", ".")
+            yield f"applications.{client_id}{place}: {fault.message}"
 
 
 def _find_bad_mail(settings: Settings) -> Iterator[str]:

@@ -302,10 +302,26 @@ class Links(_Section, frozen=True, kw_only=True):
     unlock_url: Annotated[str | None, Meta(description="Page of yours that unlocks an account.")] = None
 
 
+class Claims(_Section, frozen=True, kw_only=True):
+    roles: Annotated[
+        dict[str, str],
+        Meta(description="How tokens show this role; without any, each role under its own name."),
+    ] = {}
+    metadata: Annotated[
+        dict[str, str],
+        Meta(description="Where in `app_metadata` this claim comes from, as in `billing.plan`."),
+    ] = {}
+    from_hook: Annotated[tuple[str, ...], Meta(description="Claims that the before-token hook may add.")] = ()
+
+
 class ApplicationSection(_Section, frozen=True, kw_only=True):
     name: Annotated[
         Annotated[str, Meta(min_length=1, max_length=60)] | None,
         Meta(description="Its name in mails and on pages; `mail.product` otherwise."),
+    ] = None
+    audience: Annotated[
+        str | None,
+        Meta(description="`aud` of its tokens; its name otherwise, and `auth.audiences` of the default one."),
     ] = None
     mode: Annotated[
         Literal["token", "cookie"],
@@ -316,7 +332,24 @@ class ApplicationSection(_Section, frozen=True, kw_only=True):
     allowed_origins: Annotated[
         tuple[str, ...], Meta(description="Origins of its pages, exactly as browsers send them.")
     ] = ()
+    redirect_urls: Annotated[
+        tuple[str, ...],
+        Meta(description="Where people go on in it; our own pages lead to the first when they are done."),
+    ] = ()
     links: Links = Links()
+    access_token_ttl_secs: Annotated[
+        int | None, Meta(description="Instead of `auth.access_token_ttl_secs`.")
+    ] = None
+    session_idle_days: Annotated[float | None, Meta(description="Instead of `auth.session_idle_days`.")] = (
+        None
+    )
+    session_absolute_days: Annotated[
+        float | None, Meta(description="Instead of `auth.session_absolute_days`.")
+    ] = None
+    refresh_reuse_window_secs: Annotated[
+        int | None, Meta(description="Instead of `auth.refresh_reuse_window_secs`.")
+    ] = None
+    claims: Claims = Claims()
 
 
 class Privacy(_Section, frozen=True, kw_only=True):

@@ -69,7 +69,7 @@ class CsrfBody(msgspec.Struct):
 
 async def register(call: Call) -> Reply:
     body: RegisterBody = call.body
-    _require_origin(call, body.client_id)
+    await _require_origin(call, body.client_id)
     outcome = await call.core.auth.register(
         email=body.email,
         password=body.password,
@@ -86,7 +86,7 @@ async def register(call: Call) -> Reply:
 
 async def login(call: Call) -> Reply:
     body: LoginBody = call.body
-    _require_origin(call, body.client_id)
+    await _require_origin(call, body.client_id)
     pair = await call.core.auth.login(
         email=body.email, password=body.password, origin=call.origin, client_id=body.client_id
     )
@@ -169,9 +169,9 @@ def _credential(call: Call) -> tuple[str | None, _Kind]:
     return (bearer, _Kind.BEARER) if body is None else (body.refresh_token, _Kind.BODY)
 
 
-def _require_origin(call: Call, client_id: str | None) -> None:
+async def _require_origin(call: Call, client_id: str | None) -> None:
     """A foreign page may not sign its visitor in to an account of its own choice. Raises OriginRefused."""
-    application = call.core.applications.choose(client_id)
+    application = await call.core.applications.book.choose(client_id)
     if application.uses_cookies:
         call.cookies.require_origin(application, call.request.headers)
 
@@ -186,7 +186,7 @@ def _pair(call: Call, pair: TokenPair) -> tuple[TokenPairBody, dict[str, str]]:
 
     Raises OriginRefused where a page of another origin would get its visitor a cookie.
     """
-    application = call.core.applications.of(pair.client_id)
+    application = call.core.applications.book.of(pair.client_id)
     if not application.uses_cookies:
         return TokenPairBody.of(pair), {}
     call.cookies.require_origin(application, call.request.headers)

@@ -1,11 +1,12 @@
 """Cookie mode: the refresh token in a cookie that no script can read, and what keeps foreign pages from using it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keystead.api.rest.problems import CsrfRefused, OriginRefused, SeveralCredentials
+from keystead.applications.book import Applications
 from keystead.auth.csrf import CsrfTokens
-from keystead.kernel.application import Application, Applications
+from keystead.kernel.application import Application
 
 # The prefix binds a cookie to this host, TLS and the whole path (RFC 6265bis §4.1.3.2): no subdomain can plant one.
 PREFIX = "__Host-keystead-"
@@ -81,11 +82,6 @@ def require_csrf(csrf: CsrfTokens, cookie: RefreshCookie, headers: Mapping[str, 
     session_id = csrf.session_of(cookie.token)
     if session_id is not None and not csrf.fits(headers.get(CSRF_HEADER, ""), session_id):
         raise CsrfRefused
-
-
-def origins_with_cookies(applications: Iterable[Application]) -> frozenset[str]:
-    """Pages that browsers may let send and read cookies' calls."""
-    return frozenset(origin for each in applications if each.uses_cookies for origin in each.origins)
 
 
 def _parse(header: str) -> dict[str, str]:

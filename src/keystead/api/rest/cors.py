@@ -10,29 +10,30 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Send
 
 from keystead.api.rest.problems import MEDIA_TYPE, PreflightRefused, problem_of, status_of
+from keystead.applications.book import Applications
 from keystead.kernel.telemetry import current_request_id
 
 _CREDENTIALS = "access-control-allow-credentials"
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, for listed origins only; a refused preflight is a problem like any other.
+    """Starlette's, for the origins of applications and those that are `always` allowed; a refused preflight is a
+    problem like any other.
 
-    Cookies are for the origins of applications in cookie mode alone (`with_cookies`).
+    Cookies are for the origins of applications in cookie mode alone.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        origins: Collection[str],
-        with_cookies: Collection[str],
+        applications: Applications,
+        always: frozenset[str],
         methods: Collection[str],
         max_age: int,
     ) -> None:
         super().__init__(
             app,
-            allow_origins=sorted(origins),
             allow_methods=methods,
             allow_headers=[
                 "authorization",
@@ -46,20 +47,33 @@ class Cors(CORSMiddleware):
             expose_headers=["etag", "retry-after", "x-request-id"],
             max_age=max_age,
         )
-        self._with_cookies = frozenset(with_cookies)
+        self._applications = applications
+        self._always = always
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return origin in self._always or origin in self._applications.origins
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        if message["type"] == "http.response.start" and request_headers.get("origin") in self._with_cookies:
+        if message["type"] == "http.response.start":
             message.setdefault("headers", [])
-            MutableHeaders(scope=message)[_CREDENTIALS] = "true"
+            headers = MutableHeaders(scope=message)
+            if not self.is_allowed_origin(request_headers.get("origin", "")):
+                headers.add_vary_header("Origin")
+                await send(message)
+                return
+            if self._takes_cookies(request_headers):
+                headers[_CREDENTIALS] = "true"
         await super().send(message, send, request_headers)
+
+    def _takes_cookies(self, headers: Headers) -> bool:
+        return headers.get("origin") in self._applications.origins_with_cookies
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
         headers = {"cache-control": "no-store", "vary": response.headers["vary"]}
         if response.status_code == HTTPStatus.OK:
             response.headers.update(headers)
-            if request_headers["origin"] in self._with_cookies:
+            if self._takes_cookies(request_headers):
                 response.headers[_CREDENTIALS] = "true"
             return response
         problem = problem_of(PreflightRefused(), current_request_id() or "")

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from keystead.api.address import TrustedProxies
 from keystead.api.rest import docs, openapi
 from keystead.api.rest.catalogue import ROUTES
-from keystead.api.rest.cookies import CookieRules, origins_with_cookies
+from keystead.api.rest.cookies import CookieRules
 from keystead.api.rest.cors import Cors
 from keystead.api.rest.decoding import decode, decode_form, decode_query, read_body, require_media_type
 from keystead.api.rest.middleware import Edge
@@ -59,18 +59,13 @@ def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
         default=PathApp("unmatched", {}, environment),
         redirect_slashes=False,
     )
-    with_cookies = origins_with_cookies(core.applications.with_cookies)
-    origins = frozenset().union(
-        settings.cors.allowed_origins, *(each.origins for each in core.applications.all)
+    app = Cors(
+        app,
+        applications=core.applications.book,
+        always=frozenset(settings.cors.allowed_origins),
+        methods=sorted({route.method for route in ROUTES}),
+        max_age=settings.cors.max_age_secs,
     )
-    if origins:
-        app = Cors(
-            app,
-            origins=origins,
-            with_cookies=with_cookies,
-            methods=sorted({route.method for route in ROUTES}),
-            max_age=settings.cors.max_age_secs,
-        )
     return Edge(
         app,
         drain=drain,
@@ -89,7 +84,7 @@ class Environment:
         self.settings = settings
         self.drain = drain
         self.cookies = CookieRules(
-            core.applications,
+            core.applications.book,
             own_origin=_origin_of(settings.public_url),
             same_site=settings.cookies.same_site,
         )

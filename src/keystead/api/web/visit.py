@@ -37,12 +37,12 @@ class Visit:
         self._call = call
         self._landing = landing
         self._words = choose(call.request.headers.get("accept-language", ""), call.settings.mail.locale)
-        self._product = call.core.applications.default.name
+        self._product = call.core.applications.book.default.name
 
     async def peek(self) -> None:
         """Raises TicketRefused where the link is not valid any more. Nothing is used up."""
         ticket = await self._call.core.flows.peek(self.token, self._landing.purpose)
-        self._product = self._call.core.applications.of(ticket.client_id).name
+        self._product = self._call.core.applications.book.of(ticket.client_id).name
 
     def form(self, refusal: InvalidInput | None = None, typed: Mapping[str, str] | None = None) -> Reply:
         """With what is wrong beside each field, and what was `typed`: the password never is."""

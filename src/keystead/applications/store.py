@@ -1,0 +1,79 @@
+"""The table of applications that administrators made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from keystead.kernel.db import Runner
+
+MAX_STORED = 200
+
+LIST = """
+    SELECT a.client_id, a.definition, a.created_at, a.updated_at
+      FROM applications a
+     WHERE a.deleted_at IS NULL
+     ORDER BY a.client_id
+"""
+LOCK = """
+    SELECT a.client_id, a.definition, a.created_at, a.updated_at
+      FROM applications a
+     WHERE a.client_id = $1 AND a.deleted_at IS NULL
+       FOR UPDATE
+"""
+COUNT = "SELECT count(*) FROM applications WHERE deleted_at IS NULL"
+ADD = """
+    INSERT INTO applications (client_id, definition)
+    VALUES ($1, $2)
+        ON CONFLICT DO NOTHING
+ RETURNING client_id
+"""
+REPLACE = """
+    UPDATE applications
+       SET definition = $2, updated_at = keystead_now()
+     WHERE client_id = $1 AND deleted_at IS NULL
+ RETURNING client_id
+"""
+# The name stays taken: tokens and sessions of the deleted one must not become those of another.
+DELETE = """
+    UPDATE applications
+       SET definition = '{}', deleted_at = keystead_now()
+     WHERE client_id = $1 AND deleted_at IS NULL
+ RETURNING client_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredApplication:
+    """`definition` is JSON."""
+
+    client_id: str
+    definition: str
+    created_at: datetime
+    updated_at: datetime
+
+
+async def list_all(db: Runner) -> list[StoredApplication]:
+    return [StoredApplication(*row) for row in await db.fetch(LIST)]
+
+
+async def find_for_update(db: Runner, client_id: str) -> StoredApplication | None:
+    row = await db.fetch_row(LOCK, client_id)
+    return StoredApplication(*row) if row else None
+
+
+async def is_full(db: Runner) -> bool:
+    row = await db.fetch_row(COUNT)
+    return row is not None and int(row["count"]) >= MAX_STORED
+
+
+async def add(db: Runner, client_id: str, definition: str) -> bool:
+    """False where the name is, or was, taken."""
+    return await db.fetch_row(ADD, client_id, definition) is not None
+
+
+async def replace(db: Runner, client_id: str, definition: str) -> None:
+    await db.execute(REPLACE, client_id, definition)
+
+
+async def delete(db: Runner, client_id: str) -> bool:
+    """False where there was none."""
+    return await db.fetch_row(DELETE, client_id) is not None
