@@ -134,7 +134,7 @@ async def test_asvs_v5_3_3_1_the_refresh_token_is_in_its_cookie_and_not_in_the_a
 
 
 @pytest.mark.parametrize("same_site", ["lax", "strict"])
-def test_how_far_the_cookie_goes_along_is_a_setting(same_site, db, urls):
+async def test_how_far_the_cookie_goes_along_is_a_setting(same_site, db, urls):
     settings = settings_for(urls, APPLICATIONS__WEB__MODE="cookie")
     applications = Applications(db, defaults_of(settings), configured_applications(settings))
     application = applications.of("web")
