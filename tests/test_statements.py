@@ -40,6 +40,7 @@ ROWS = {
     "keystead.applications.store.LOCK": StoredApplication,
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
     "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
+    "keystead.auth.identify_api_key.IDENTIFY_API_KEY": StoredUser,  # after nine columns of the key and its owner
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
     "keystead.auth.reauthenticate.FIND_REPLACEABLE": Replaceable,
     "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
@@ -80,9 +81,10 @@ ROWS = {
     "keystead.vault.store.LOAD_INSTALLATION": InstallationRow,
     "keystead.vault.store.LOCK_INSTALLATION": InstallationRow,
 }
-SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 5}
+SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 5, "keystead.auth.identify_api_key.IDENTIFY_API_KEY": 9}
 # Read by column name where they are used.
 BY_NAME = {
+    "keystead.auth.identify_service.IDENTIFY_SERVICE",
     "keystead.jwt.store.LOAD_WRAPPED",
     "keystead.kernel.migrate.READ_HISTORY",
     "keystead.roles.store.READ_DEFINITIONS",

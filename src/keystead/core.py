@@ -42,7 +42,9 @@ from keystead.applications.define import (
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.csrf import CsrfTokens
-from keystead.auth.identify import Identify
+from keystead.auth.identify import Identify, IdentifySession
+from keystead.auth.identify_api_key import IdentifyApiKey
+from keystead.auth.identify_service import IdentifyService
 from keystead.auth.issue_session import IssueSession
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll, LogoutWithRefreshToken
@@ -398,7 +400,13 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
         logout=logout,
         logout_with_refresh_token=LogoutWithRefreshToken(logout, parts.refresh_tokens),
         logout_all=LogoutAll(db),
-        identify=Identify(db, parts.verifier, parts.applications, parts.role_book, parts.clock),
+        identify=Identify(
+            parts.verifier,
+            parts.clock,
+            IdentifySession(db, parts.applications, parts.role_book),
+            IdentifyService(db, parts.role_book),
+            IdentifyApiKey(db, parts.applications, parts.role_book),
+        ),
         reauthenticate=Reauthenticate(
             db,
             parts.clock,

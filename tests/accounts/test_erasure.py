@@ -21,6 +21,7 @@ from keystead.embedded.programs import PostgresPrograms
 from keystead.kernel.caller import Operator
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
+from keystead.notices.queue import NOTICE_LIFETIME
 from keystead.operations.dump import Dump, Half
 from keystead.users.types import UserNotFound
 from keystead.vault import DataKey
@@ -465,9 +466,11 @@ async def test_whoever_was_faster_leaves_nothing_that_outlives_the_erasure(post,
     )
     verb = post.core.auth.refresh
     claim = verb.refresh_tokens.read(person.refresh_token)
-    windows = (verb.lifetimes.reuse_window, verb.lifetimes.idle, None, verb.lifetimes.idle)
+    client_ids, lifetimes = verb.applications.lifetimes
     async with verb.db.begin() as tx:
-        row = await tx.fetch_row(ROTATE, claim.session_id, claim.generation, *windows)
+        row = await tx.fetch_row(
+            ROTATE, claim.session_id, claim.generation, client_ids, *lifetimes, None, NOTICE_LIFETIME
+        )
         assert row["verdict"] == "reused"
         erasing = asyncio.create_task(post.client.delete(f"/api/v1/users/{person.id}", headers=root.bearer))
         await asyncio.wait([erasing], timeout=0.1)

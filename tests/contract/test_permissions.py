@@ -14,7 +14,7 @@ from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.routes import Route
 from keystead.jwt.keys import generate_key
 from keystead.jwt.types import Algorithm, KeySpec
-from keystead.kernel.caller import Access, AnyOf, OwnerOr, Permission
+from keystead.kernel.caller import Access, AnyOf, OwnerOr, OwnScope, Permission
 from keystead.kernel.ids import new_uuid
 from tests.contract.good_requests import FORMS, GOOD, WRITING, good, name_of, send_good
 from tests.contract.service import login, serving_over
@@ -193,13 +193,13 @@ def expected(route: Route, caller: str, success: int) -> int:
     match route.requires:
         case Access.PUBLIC | Access.TICKET:
             return success
-        case Access.SIGNED_IN | Access.SIGNED_IN_WITH_PASSWORD:
+        case Access.SIGNED_IN | Access.SIGNED_IN_WITH_PASSWORD | Access.BEARER | OwnScope():
             return success if caller in ACCESS else 401
         case Access.REFRESH_TOKEN:
             if caller in ACCESS and "refresh_tokens" in route.path:
                 return 403  # an access token must not become something that lives longer
             return success if caller == "refresh_token" else 401
-        case Access.REFRESH_COOKIE:
+        case Access.REFRESH_COOKIE | Access.CLIENT:
             return 401  # nobody here holds one
         case Access.SIGNED_IN_OR_REFRESH_TOKEN:
             # A genuine refresh token ends its session whether or not somebody was faster (RFC 7009 §2.2).

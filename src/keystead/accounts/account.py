@@ -42,7 +42,7 @@ class ShowUser:
 
 def require_owner_or(caller: Caller, user_id: UserId, permission: Permission) -> None:
     """Raises UserNotFound: to a stranger, somebody else's account is as if it were not."""
-    if caller.user_id != user_id and not caller.may(permission):
+    if not caller.owns(user_id) and not caller.may(permission):
         raise UserNotFound
 
 

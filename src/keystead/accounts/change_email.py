@@ -103,7 +103,7 @@ class RequestEmailChange:
                     EventName.EMAIL_CHANGE_REQUESTED,
                     actor_id=caller.user_id,
                     subject_id=caller.user_id,
-                    session_id=caller.session_id,
+                    session_id=caller.credential_id,
                 ),
             )
 

@@ -63,7 +63,7 @@ class ChangePassword:
                     EventName.PASSWORD_CHANGED,
                     actor_id=caller.user_id,
                     subject_id=caller.user_id,
-                    session_id=caller.session_id,
+                    session_id=caller.credential_id,
                 ),
             )
             await queue.enqueue(

@@ -56,7 +56,7 @@ class Erase:
                 EventName.USER_ERASED,
                 actor_id=actor.user_id,
                 subject_id=user_id,
-                session_id=actor.session_id,
+                session_id=actor.credential_id,
             ),
         )
         return True

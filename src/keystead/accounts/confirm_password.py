@@ -33,7 +33,7 @@ class ConfirmPassword:
                     EventName.REAUTHENTICATION_FAILED,
                     actor_id=caller.user_id,
                     subject_id=caller.user_id,
-                    session_id=caller.session_id,
+                    session_id=caller.credential_id,
                 ),
             )
             raise LoginRefused

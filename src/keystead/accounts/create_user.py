@@ -76,7 +76,7 @@ class CreateUser:
         user_id = await self.add_user(tx, new)
         name = EventName.USER_IMPORTED if wanted.is_import else EventName.USER_CREATED
         await trail.record(
-            tx, Event(name, actor_id=actor.user_id, subject_id=user_id, session_id=actor.session_id)
+            tx, Event(name, actor_id=actor.user_id, subject_id=user_id, session_id=actor.credential_id)
         )
         for role in wanted.roles:
             await roles.grant(tx, user_id, role)

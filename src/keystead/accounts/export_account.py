@@ -85,7 +85,7 @@ class ExportAccount:
                     EventName.USER_EXPORTED,
                     actor_id=user_id,
                     subject_id=user_id,
-                    session_id=caller.session_id,
+                    session_id=caller.credential_id,
                 ),
             )
             account = await self.show_user.read(tx, user_id)

@@ -118,7 +118,7 @@ class Invite:
                 EventName.USER_INVITED,
                 actor_id=actor.user_id,
                 subject_id=new.id,
-                session_id=actor.session_id,
+                session_id=actor.credential_id,
             ),
         )
         for role in sorted(wanted):

@@ -122,6 +122,6 @@ class StartReset:
                     EventName.RECOVERY_REQUESTED,
                     actor_id=actor.user_id,
                     subject_id=stored.id,
-                    session_id=actor.session_id,
+                    session_id=actor.credential_id,
                 ),
             )

@@ -81,7 +81,7 @@ async def record_role(tx: Tx, actor: Actor, name: EventName, user_id: UUID, role
             name,
             actor_id=actor.user_id,
             subject_id=user_id,
-            session_id=actor.session_id,
+            session_id=actor.credential_id,
             detail={"role": role},
         ),
     )

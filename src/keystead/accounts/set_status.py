@@ -56,7 +56,7 @@ class SetStatus:
         if not await store.change_status(tx, user_id, allowed=allowed, new=new):
             raise StatusMismatch(account_status=stored.status)
         await trail.record(
-            tx, Event(event, actor_id=actor.user_id, subject_id=user_id, session_id=actor.session_id)
+            tx, Event(event, actor_id=actor.user_id, subject_id=user_id, session_id=actor.credential_id)
         )
         return stored
 

@@ -183,6 +183,6 @@ async def _record_change(tx: Tx, caller: Caller, event: EventName, client_id: st
     await trail.record(
         tx,
         Event(
-            event, actor_id=caller.user_id, session_id=caller.session_id, detail={"application": client_id}
+            event, actor_id=caller.user_id, session_id=caller.credential_id, detail={"application": client_id}
         ),
     )

@@ -1,16 +1,23 @@
-"""Identify: who stands behind an access token, at this moment."""
+"""Identify: who stands behind an access token or an API key, at this moment."""
 
 from dataclasses import dataclass
 
 from keystead.applications.book import Applications
 from keystead.applications.types import ApplicationNotFound
+from keystead.auth.identify_api_key import IdentifyApiKey
+from keystead.auth.identify_service import IdentifyService
+from keystead.auth.identity import Grant, Identity
+from keystead.jwt.types import AccessClaims, MachineClaims
 from keystead.jwt.verifier import TokenVerifier
-from keystead.kernel.caller import Caller, NotSignedIn, Permission
+from keystead.kernel.caller import Caller, CredentialKind, NotSignedIn, OwnScope, Permission
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
+from keystead.machines.secret_text import SecretKind
 from keystead.roles.book import RoleBook
 from keystead.users.store import STORED_USER_COLUMNS
 from keystead.users.types import StoredUser
+
+ALL_OWN_SCOPES = frozenset(OwnScope)
 
 # Joins sessions, users, roles, data keys and the installation: every request of a signed-in user reads the state of
 # its session with the user, in one round trip, so that a revocation or a lost role holds at once on every worker; the
@@ -34,25 +41,14 @@ IDENTIFY = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """The caller and their account, read together."""
-
-    caller: Caller
-    account: StoredUser
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """Raises NotSignedIn, whatever is wrong with the token or its session."""
+class IdentifySession:
+    """Raises NotSignedIn, whatever is wrong with the session or its application."""
 
     db: Database
-    verifier: TokenVerifier
     applications: Applications
     role_book: RoleBook
-    clock: Clock
 
-    async def __call__(self, access_token: str) -> Identity:
-        claims = await self.verifier.verify_session(access_token, now=self.clock.now())
+    async def __call__(self, claims: AccessClaims) -> Identity:
         await self._require_application(claims.client_id)
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
@@ -67,16 +63,49 @@ class Identify:
             permissions &= of_actor
         caller = Caller(
             user_id=claims.user_id,
-            session_id=claims.session_id,
+            credential=CredentialKind.SESSION,
+            credential_id=claims.session_id,
             roles=held,
             permissions=permissions,
+            own=ALL_OWN_SCOPES,
             auth_time=auth_time,
             now=now,
         )
-        return Identity(caller, StoredUser(*account))
+        return Identity(caller, _grant(claims), StoredUser(*account))
 
     async def _require_application(self, client_id: str) -> None:
         try:
             await self.applications.load(client_id)
         except ApplicationNotFound:
             raise NotSignedIn from None
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Raises NotSignedIn or TokenRejected, which are one to whoever asks, whatever is wrong with the credential."""
+
+    verifier: TokenVerifier
+    clock: Clock
+    identify_session: IdentifySession
+    identify_service: IdentifyService
+    identify_api_key: IdentifyApiKey
+
+    async def __call__(self, credential: str) -> Identity:
+        if credential.startswith(SecretKind.API_KEY):
+            return await self.identify_api_key(credential)
+        claims = await self.verifier.verify(credential, now=self.clock.now())
+        if isinstance(claims, MachineClaims):
+            return await self.identify_service(claims)
+        return await self.identify_session(claims)
+
+
+def _grant(claims: AccessClaims) -> Grant:
+    return Grant(
+        client_id=claims.client_id,
+        audience=claims.audience,
+        scope=claims.scope,
+        issued_at=claims.issued_at,
+        expires_at=claims.expires_at,
+        token_id=claims.token_id,
+        amr=claims.amr,
+    )

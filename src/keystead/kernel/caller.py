@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from keystead.kernel.errors import Refusal
 from keystead.kernel.ids import SessionId, UserId
@@ -26,15 +27,37 @@ class Permission(StrEnum):
     ROLES_GRANT = "roles:grant"
     APPLICATIONS_READ = "applications:read"
     APPLICATIONS_WRITE = "applications:write"
+    SERVICE_ACCOUNTS_READ = "service_accounts:read"
+    SERVICE_ACCOUNTS_WRITE = "service_accounts:write"
     SESSIONS_READ = "sessions:read"
     SESSIONS_ISSUE = "sessions:issue"
     SESSIONS_END = "sessions:end"
+    TOKENS_INTROSPECT = "tokens:introspect"
+    TOKENS_REVOKE = "tokens:revoke"
+
+
+class OwnScope(StrEnum):
+    """What an API key may do with its owner's own account. A session may do both, and more."""
+
+    READ = "account:read"
+    WRITE = "account:write"
+
+
+class CredentialKind(StrEnum):
+    """What a caller shows: the access token of a session, an API key of theirs, or a service account's token."""
+
+    SESSION = "session"
+    API_KEY = "api_key"
+    SERVICE = "service"
 
 
 class Access(StrEnum):
-    """What a verb asks of its caller when it asks for no particular permission."""
+    """What a verb asks of its caller when it asks for no particular permission. `SIGNED_IN` is a person in a session of
+    theirs, `CLIENT` a service account that proves itself in the request, `BEARER` whoever shows a credential."""
 
     PUBLIC = "public"
+    BEARER = "bearer"
+    CLIENT = "client"
     SIGNED_IN = "signed_in"
     SIGNED_IN_WITH_PASSWORD = "signed_in_with_password"
     REFRESH_TOKEN = "refresh_token"
@@ -63,7 +86,7 @@ class AnyOf:
         return " or ".join(self.permissions)
 
 
-Requirement = Access | Permission | OwnerOr | AnyOf
+Requirement = Access | OwnScope | Permission | OwnerOr | AnyOf
 
 
 class NotSignedIn(Refusal):
@@ -71,6 +94,13 @@ class NotSignedIn(Refusal):
 
     code = "unauthorized"
     message = "Sign in: the access token is missing, expired, revoked or not valid here."
+
+
+class SessionRequired(Refusal):
+    """What only a person does, in a session of theirs: neither an API key nor a service account may do it."""
+
+    code = "session_required"
+    message = "Sign in for this: an API key or a service account may not do it."
 
 
 class PermissionMissing(Refusal):
@@ -97,14 +127,44 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in user in one session, with the permissions that the database holds at this moment (`now`)."""
+    """Who asks, with what the database permits them at this moment (`now`).
+
+    `user_id` is the person, or the service account: nobody else has its id. `credential_id` is the session, the API key
+    or the service account's key: the trail names it. `permissions` are no wider than the credential's scopes, in which
+    `own` are those on the person's own account. `auth_time` is when they last proved who they are: of a service
+    account, when it got its token; of an API key, never.
+    """
 
     user_id: UserId
-    session_id: SessionId
+    credential: CredentialKind
+    credential_id: UUID
     roles: tuple[str, ...]
     permissions: frozenset[str]
+    own: frozenset[OwnScope]
     auth_time: datetime | None
     now: datetime
+
+    @property
+    def session_id(self) -> SessionId:
+        """Raises SessionRequired."""
+        self.require_session()
+        return SessionId(self.credential_id)
+
+    def require_session(self) -> None:
+        """Raises SessionRequired."""
+        if self.credential is not CredentialKind.SESSION:
+            raise SessionRequired
+
+    def owns(self, user_id: UserId) -> bool:
+        """Whether they are the person, in a session: an API key acts on accounts by its permissions only."""
+        return self.credential is CredentialKind.SESSION and self.user_id == user_id
+
+    def require_own(self, scope: OwnScope) -> None:
+        """Raises SessionRequired for who has no account, PermissionMissing for a key without the scope."""
+        if self.credential is CredentialKind.SERVICE:
+            raise SessionRequired
+        if scope not in self.own:
+            raise PermissionMissing(permission=scope.value)
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
@@ -130,7 +190,7 @@ class Operator:
     """Whoever runs a command on the machine: they hold the root secret, so nothing is asked of them."""
 
     user_id: None = None
-    session_id: None = None
+    credential_id: None = None
 
     def may(self, _permission: Permission) -> bool:
         return True

@@ -145,7 +145,7 @@ async def _load_locked(tx: Tx, name: str) -> Role:
 async def _changed(tx: Tx, caller: Caller, event: EventName, name: str) -> None:
     await store.advance_version(tx)
     await trail.record(
-        tx, Event(event, actor_id=caller.user_id, session_id=caller.session_id, detail={"role": name})
+        tx, Event(event, actor_id=caller.user_id, session_id=caller.credential_id, detail={"role": name})
     )
 
 

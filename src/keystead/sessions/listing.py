@@ -79,7 +79,7 @@ class EndSession:
         stored = await _load(self.db, caller, session_id, self.requires)
         if of not in (None, stored.user_id):
             raise SessionNotFound
-        if session_id != caller.session_id:
+        if session_id != caller.credential_id:
             caller.require_fresh()
         async with self.db.begin() as tx:
             await _require_covering(tx, caller, stored.user_id, self.permissions_of)
@@ -158,13 +158,13 @@ async def _load(db: Database, caller: Caller, session_id: SessionId, requirement
     """The statement looks for the caller's own, so that a stranger's and none at all look and last alike."""
     of = None if caller.may(requirement.permission) else caller.user_id
     stored = await store.find_live(db, session_id, of=of)
-    if stored is None:
+    if stored is None or (of is not None and not caller.owns(of)):
         raise SessionNotFound
     return stored
 
 
 def _require(caller: Caller, owner: UserId, requirement: OwnerOr) -> None:
-    if caller.user_id != owner and not caller.may(requirement.permission):
+    if not caller.owns(owner) and not caller.may(requirement.permission):
         raise SessionNotFound
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
-from keystead.kernel.caller import Access, Actor, Caller, NotSignedIn
+from keystead.kernel.caller import Actor, Caller, NotSignedIn, OwnScope
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import Complaints, FieldError, InvalidInput
 from keystead.users import store
@@ -41,7 +41,7 @@ class ProfileChange:
 @dataclass(frozen=True, slots=True)
 class ShowProfile:
     vault: Vault
-    requires: ClassVar = Access.SIGNED_IN
+    requires: ClassVar = OwnScope.READ
 
     def __call__(self, stored: StoredUser) -> User:
         return open_user(self.vault.open_data_key(stored.id, stored.data_key_wrapped), stored)
@@ -72,7 +72,7 @@ class ApplyChange:
                 EventName.USER_UPDATED,
                 actor_id=actor.user_id,
                 subject_id=user.id,
-                session_id=actor.session_id,
+                session_id=actor.credential_id,
             ),
         )
         return replace(user, updated_at=updated_at, version=user.version + 1)
@@ -84,10 +84,11 @@ class ChangeProfile:
 
     db: Database
     apply_change: ApplyChange
-    requires: ClassVar = Access.SIGNED_IN
+    requires: ClassVar = OwnScope.WRITE
     refuses: ClassVar = (InvalidInput, VersionMismatch)
 
     async def __call__(self, caller: Caller, change: ProfileChange) -> User:
+        caller.require_own(self.requires)
         async with self.db.begin() as tx:
             stored = await store.load_for_update(tx, caller.user_id)
             if stored.status != UserStatus.ACTIVE:  # disabled or gone since the caller was identified

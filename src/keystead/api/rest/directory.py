@@ -195,7 +195,7 @@ async def list_sessions(call: Call) -> Reply:
     caller = call.identity.caller
     query: PageQuery = call.query
     page = await call.core.sessions.list(caller, call.user_id(), query.wanted())
-    items = [SessionBody.of(record, current=caller.session_id) for record in page.items]
+    items = [SessionBody.of(record, current=caller.credential_id) for record in page.items]
     return Reply(body=SessionsBody(items=items, next_cursor=page.next_cursor))
 
 

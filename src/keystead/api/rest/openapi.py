@@ -11,7 +11,7 @@ from keystead import __version__
 from keystead.api.rest.cookies import PREFIX
 from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, IfMatchInvalid, Problem, status_of
 from keystead.api.rest.routes import Answer, Route
-from keystead.kernel.caller import Access, AnyOf, OwnerOr, Permission
+from keystead.kernel.caller import Access, AnyOf, OwnerOr, OwnScope, Permission
 from keystead.kernel.errors import InvalidInput, Refusal
 
 _REF = "#/components/schemas/{name}"
@@ -44,6 +44,8 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
             "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {
                 "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "api_key": {"type": "http", "scheme": "bearer", "bearerFormat": "ks_ak_…"},
+                "client_secret": {"type": "http", "scheme": "basic"},
                 "refresh_token": {"type": "http", "scheme": "bearer", "bearerFormat": "rt_…"},
                 "refresh_cookie": {"type": "apiKey", "in": "cookie", "name": f"{PREFIX}CLIENT_ID"},
             },
@@ -136,8 +138,12 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
             return [{"refresh_cookie": []}]
         case Access.SIGNED_IN_OR_REFRESH_TOKEN:
             return [{"access_token": []}, {"refresh_token": []}, {}]
-        case Access.SIGNED_IN | Access.SIGNED_IN_WITH_PASSWORD | Permission() | OwnerOr() | AnyOf():
+        case Access.CLIENT:
+            return [{"client_secret": []}, {}]
+        case Access.SIGNED_IN | Access.SIGNED_IN_WITH_PASSWORD:
             return [{"access_token": []}]
+        case Access.BEARER | OwnScope() | Permission() | OwnerOr() | AnyOf():
+            return [{"access_token": []}, {"api_key": []}]
 
 
 def _answer(answer: Answer) -> dict[str, Any]:

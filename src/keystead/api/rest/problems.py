@@ -11,7 +11,7 @@ from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused
 from keystead.jwt.issuer import TokenTooLarge
 from keystead.jwt.jws import TokenRejected
 from keystead.jwt.rotation import UnknownSigningKey
-from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired
+from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired, SessionRequired
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
 from keystead.roles.types import LastAdministrator, RoleBuiltIn, RoleNotFound, RoleTaken
 from keystead.sessions.types import SessionNotFound
@@ -125,6 +125,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     PermissionMissing: HTTPStatus.FORBIDDEN,
     PreflightRefused: HTTPStatus.FORBIDDEN,
     ReauthenticationRequired: HTTPStatus.FORBIDDEN,
+    SessionRequired: HTTPStatus.FORBIDDEN,
     RefreshTokenRequired: HTTPStatus.FORBIDDEN,
     RoleNotFound: HTTPStatus.NOT_FOUND,
     RouteNotFound: HTTPStatus.NOT_FOUND,

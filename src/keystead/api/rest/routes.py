@@ -23,7 +23,7 @@ from keystead.api.rest.problems import (
     UnsupportedMediaType,
     status_of,
 )
-from keystead.auth.identify import Identity
+from keystead.auth.identity import Identity
 from keystead.core import Core
 from keystead.kernel.caller import (
     Access,
@@ -31,9 +31,11 @@ from keystead.kernel.caller import (
     NotSignedIn,
     Origin,
     OwnerOr,
+    OwnScope,
     Permission,
     PermissionMissing,
     Requirement,
+    SessionRequired,
 )
 from keystead.kernel.errors import FieldError, InvalidInput, Refusal, Unavailable
 from keystead.kernel.ids import SessionId, UserId
@@ -194,7 +196,9 @@ class Route:
 
     @property
     def needs_identity(self) -> bool:
-        return self.requires == Access.SIGNED_IN or isinstance(self.requires, Permission | OwnerOr | AnyOf)
+        return self.requires in (Access.SIGNED_IN, Access.BEARER) or isinstance(
+            self.requires, OwnScope | Permission | OwnerOr | AnyOf
+        )
 
     @property
     def media_types(self) -> tuple[str, ...]:
@@ -207,7 +211,9 @@ class Route:
         found: set[type[Refusal]] = {*self.refuses, CredentialInUrl, MalformedRequest, InternalError}
         if self.needs_identity:
             found |= {NotSignedIn, SeveralCredentials, Unavailable}
-        if isinstance(self.requires, Permission | AnyOf):
+        if self.requires == Access.SIGNED_IN or isinstance(self.requires, OwnScope):
+            found.add(SessionRequired)
+        if isinstance(self.requires, OwnScope | Permission | AnyOf):
             found.add(PermissionMissing)
         if "{" in self.path:  # a name that no path of ours can hold
             found.add(RouteNotFound)

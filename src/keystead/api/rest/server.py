@@ -33,10 +33,10 @@ from keystead.api.rest.problems import (
     status_of,
 )
 from keystead.api.rest.routes import Call, Documents, Drain, Reply, Route
-from keystead.auth.identify import Identity
+from keystead.auth.identity import Identity
 from keystead.core import Core
 from keystead.jwt.jws import TokenRejected
-from keystead.kernel.caller import AnyOf, Caller, NotSignedIn, Permission
+from keystead.kernel.caller import Access, AnyOf, Caller, NotSignedIn, OwnScope, Permission
 from keystead.kernel.errors import Refusal
 from keystead.kernel.telemetry import current_request_id
 from keystead.settings import Settings
@@ -162,6 +162,10 @@ async def _identify(call: Call) -> Identity:
 def _admit(caller: Caller, route: Route) -> None:
     """What the verb asks for first, asked before a byte of the body is read."""
     match route.requires:
+        case Access.SIGNED_IN:
+            caller.require_session()
+        case OwnScope() as scope:
+            caller.require_own(scope)
         case Permission() as permission:
             caller.require(permission)
         case AnyOf(permissions=permissions) if not any(map(caller.may, permissions)):

@@ -51,7 +51,7 @@ async def issue(call: Call) -> Reply:
 
 async def show(call: Call) -> Reply:
     record = await call.core.sessions.show(call.identity.caller, call.session_id())
-    return Reply(body=SessionBody.of(record, current=call.identity.caller.session_id))
+    return Reply(body=SessionBody.of(record, current=call.identity.caller.credential_id))
 
 
 async def rotate(call: Call) -> Reply:

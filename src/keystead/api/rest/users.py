@@ -194,7 +194,7 @@ async def export(call: Call) -> Reply:
     caller = call.identity.caller
     bundle = await call.core.accounts.export(caller)
     headers = {"content-disposition": 'attachment; filename="keystead-account.json"'}
-    return Reply(body=ExportBody.of(bundle, current=caller.session_id), headers=headers)
+    return Reply(body=ExportBody.of(bundle, current=caller.credential_id), headers=headers)
 
 
 async def change_password(call: Call) -> Reply:
@@ -224,7 +224,7 @@ async def list_sessions(call: Call) -> Reply:
     caller = call.identity.caller
     query: PageQuery = call.query
     page = await call.core.sessions.list(caller, caller.user_id, query.wanted())
-    items = [SessionBody.of(record, current=caller.session_id) for record in page.items]
+    items = [SessionBody.of(record, current=caller.credential_id) for record in page.items]
     return Reply(body=SessionsBody(items=items, next_cursor=page.next_cursor))
 
 

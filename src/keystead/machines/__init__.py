@@ -1,0 +1,1 @@
+"""Machine credentials: service accounts with their keys, and people's API keys."""
