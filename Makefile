@@ -12,13 +12,13 @@ PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4
 
 # Writes the generated documents into the folder it is given.
 GENERATE       := $(BIN)/python -m keystead.api.rest.generate
-GENERATED      := openapi.json configuration.md permissions.md
+GENERATED      := openapi.json configuration.md permissions.md api.md errors.md
 PROVE_ROTATION := $(BIN)/python -m bench.prove_rotation
 MUTANTS        := $(BIN)/python -m bench.mutants
 BENCH          := $(BIN)/python -m bench
 BENCH_MILLION  := $(BIN)/python -m bench.million
 
-CHECKS := format code types imports dependencies migrations workflows generated
+CHECKS := format code types imports dependencies migrations workflows generated docs
 
 # Stamps name what they stand for (the folder, the contents of the locks), so that a moved checkout or another
 # branch installs what it needs, and nothing else does.
@@ -28,7 +28,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs-generated bench bench-million mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated bench bench-million mutants \
         prove-rotation prove-tickets check $(addprefix check-,$(CHECKS))
 
 help: ## Show this list
@@ -75,6 +75,11 @@ check-generated: $(DEV)
 	for file in $(GENERATED); do diff -u "docs/$$file" "$$fresh/$$file" || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale. Renew them with: make docs-generated" >&2; exit 1; }
 
+check-docs: $(DEV)
+	@built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --site-dir "$$built/site" >"$$built/log" 2>&1 || \
+	    { grep -v '^INFO' "$$built/log" >&2; exit 1; }
+
 fmt: $(DEV) ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
@@ -83,6 +88,10 @@ security: $(DEV) ## Look for unsafe code, unsafe workflows and committed secrets
 	@$(BIN)/bandit --configfile pyproject.toml --recursive --quiet src
 	@$(BIN)/zizmor --offline --quiet .github/workflows
 	@$(BIN)/gitleaks git --no-banner --redact --log-level warn .
+
+docs: $(DEV) ## Build the docs site into site/, offline
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --clean
+	@echo "The docs are in site/index.html"
 
 docs-generated: $(DEV) ## Renew docs/openapi.json and the pages that are made from the code
 	@$(GENERATE) docs
@@ -109,7 +118,7 @@ bench-million: $(DEV) ## Import a million users and time the listing among them 
 	@$(BENCH_MILLION) $(ARGS)
 
 clean: ## Remove the environment and every cache; your data stays
-	@rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 	    .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

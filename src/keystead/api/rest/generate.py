@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from keystead.api.rest import openapi
+from keystead.api.rest import openapi, reference
 from keystead.api.rest.catalogue import ROUTES
 from keystead.kernel.config import Leaf, leaves
 from keystead.roles.types import BUILT_IN
@@ -22,6 +22,8 @@ def main() -> None:
     (folder / "openapi.json").write_text(f"{document}\n", "utf-8")
     (folder / "configuration.md").write_text(configuration(), "utf-8")
     (folder / "permissions.md").write_text(permissions(), "utf-8")
+    (folder / "api.md").write_text(f"{_NOTE}\n{reference.api(ROUTES)}", "utf-8")
+    (folder / "errors.md").write_text(f"{_NOTE}\n{reference.errors(ROUTES)}", "utf-8")
 
 
 def configuration() -> str:
