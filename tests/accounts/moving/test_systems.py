@@ -391,6 +391,7 @@ def test_a_user_of_better_auth_is_the_same_in_every_form(read_one, lines):
 def test_a_user_of_better_auth_without_a_credential_has_no_password(read_one, lines):
     social = {"userId": BETTER_AUTH["id"], "providerId": "github", "password": BETTER_AUTH["password"]}
     assert read_one({"user": [BETTER_AUTH], "account": [social]}, Format.BETTER_AUTH).password_hash is None
+    assert read_one(as_csv({**BETTER_AUTH, "password": ""}), Format.BETTER_AUTH).password_hash is None
     joined = lines({**BETTER_AUTH, "providerId": "github", "password": "x"})
     assert read_one(joined, Format.BETTER_AUTH).password_hash is None
 

@@ -72,7 +72,7 @@ def _records(path: Path, format: Format, reading: Reading) -> Iterator[Record]: 
         case Format.FIREBASE:
             return _signed(firebase_records(path, reading), format)
         case Format.BETTER_AUTH:
-            return _signed(_of_better_auth(path), format)
+            return _of_better_auth(path)
         case Format.KEYSTEAD:
             return _after_header(_of_rows(path, format))
         case Format.SUPABASE | Format.AUTH0 | Format.DJANGO | Format.FASTAPI_USERS:
@@ -120,7 +120,10 @@ def _of_better_auth(path: Path) -> Iterator[Record]:
     start = opening(path, MAX_LINE_BYTES)
     first = members_of(start.partition(b"\n")[0])
     is_document = start.startswith(b"{") and (first is None or not better_auth.TABLES.isdisjoint(first))
-    rows = better_auth.table_records(path) if is_document else _of_rows(path, Format.BETTER_AUTH)
+    if is_document:
+        rows = _signed(better_auth.table_records(path), Format.BETTER_AUTH)
+    else:
+        rows = _of_rows(path, Format.BETTER_AUTH)
     for line, data in rows:
         members = members_of(data)
         yield line, data if members is None else better_auth.renamed(members)
