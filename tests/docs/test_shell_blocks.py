@@ -1,7 +1,7 @@
 """Every shell block of the documentation, run in the order of its page, as a reader would who has what the page names.
 
-Programs of others that a page calls (a vendor's exporter, `dig`) are stand-ins from `programs/`: they show that our part
-of the block works with what such a program gives. What a page takes for granted stands in `preludes/`.
+Programs of others that a page calls (a vendor's exporter, `dig`) are stand-ins from `programs/`: they show that our
+part of the block works with what such a program gives. What a page takes for granted stands in `preludes/`.
 """
 
 import os
