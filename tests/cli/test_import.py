@@ -19,7 +19,7 @@ import anyio
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
-from django.conf import settings  # type: ignore[import-untyped]
+from django.conf import settings
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
@@ -37,7 +37,7 @@ from tests.support.tables import contents
 if not settings.configured:
     settings.configure()
 
-from django.contrib.auth import hashers as django_hashers  # type: ignore[import-untyped]
+from django.contrib.auth import hashers as django_hashers
 
 pytestmark = pytest.mark.anyio
 

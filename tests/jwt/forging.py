@@ -6,15 +6,20 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from weakref import WeakKeyDictionary
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from keystead.jwt.jwks import jwk_set
 from keystead.jwt.jws import Reason, TokenRejected
 from keystead.jwt.keyring import HeldKey, Keyring
-from keystead.jwt.types import AccessClaims, Algorithm, KeyRecord, SigningKey
+from keystead.jwt.types import AccessClaims, Algorithm, KeyRecord, PublicKey, SigningKey
 from keystead.jwt.verifier import TokenVerifier
+from keystead_verify import Claims, InvalidToken, Verifier
+from keystead_verify.http import Answer
+from keystead_verify.key_set import KeySet
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 ISSUER = "https://id.example"
@@ -165,11 +170,56 @@ def read_session(verifier: TokenVerifier, token: str, now: datetime = NOW) -> Ac
 
 def verdict(verifier: TokenVerifier, forged: str | bytes, now: datetime = NOW) -> Reason | None:
     """Why the token was rejected; None: it was accepted."""
+    ours = _verdict_of_server(verifier, forged, now)
+    # The package that others verify with must say the same of every token here, and for the same reason.
+    assert _verdict_of_package(verifier, forged, now) == ours, forged
+    return ours
+
+
+def _verdict_of_server(verifier: TokenVerifier, forged: str | bytes, now: datetime) -> Reason | None:
     try:
         verifier.check(forged, now=now)
     except TokenRejected as rejected:
         return _told_nothing(rejected)
     return None
+
+
+def _verdict_of_package(verifier: TokenVerifier, forged: str | bytes, now: datetime) -> Reason | None:
+    text = forged if isinstance(forged, str) else forged[: 16 * 1024].decode("latin-1")
+    try:
+        package_of(verifier, now).verify_at(text, now)
+    except InvalidToken as refusal:
+        return Reason(refusal.reason.value)
+    return None
+
+
+class OfflineVerifier(Verifier):
+    """The package's verifier with keys at hand, at a moment of the test's choice."""
+
+    def __init__(self, document: bytes, *, issuer: str = ISSUER, audience: str = AUDIENCE) -> None:
+        self.moment = NOW.timestamp()
+        super().__init__(issuer, audience, clock=lambda: self.moment)
+        self.keys = KeySet(lambda: Answer(200, {}, document), max_stale=3600)
+
+    def verify_at(self, token: str, now: datetime) -> Claims:
+        self.moment = now.timestamp()
+        return self.verify(token)
+
+
+_packages: WeakKeyDictionary[TokenVerifier, tuple[Mapping[str, PublicKey], OfflineVerifier]] = (
+    WeakKeyDictionary()
+)
+
+
+def package_of(verifier: TokenVerifier, now: datetime) -> OfflineVerifier:
+    """The package's verifier for the same issuer, with the same keys and one of the audiences."""
+    keys, accepted = verifier._keyring.public_keys(now), verifier._audiences.accepted
+    known = _packages.get(verifier)
+    if known is None or known[0] is not keys:
+        audience = AUDIENCE if AUDIENCE in accepted else min(accepted)
+        made = OfflineVerifier(jwk_set(keys.values()), issuer=verifier._issuer, audience=audience)
+        known = _packages[verifier] = (keys, made)
+    return known[1]
 
 
 def _told_nothing(rejected: TokenRejected) -> Reason:

@@ -16,7 +16,7 @@ from typing import Any
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
-from django.conf import settings  # type: ignore[import-untyped]
+from django.conf import settings
 from hypothesis import given
 from hypothesis import settings as fuzzing
 from hypothesis import strategies as st
@@ -31,7 +31,7 @@ from keystead.users.passwords import Argon2Cost, Hasher
 if not settings.configured:
     settings.configure()
 
-from django.contrib.auth import hashers as django  # type: ignore[import-untyped]
+from django.contrib.auth import hashers as django
 
 MADE = json.loads((Path(__file__).parent / "foreign" / "hashes.json").read_text("utf-8"))
 PASSWORDS = ["correct horse battery staple", "pässwörd für Ångström", "🔑🔑🔑🔑", "tr41ling space "]

@@ -12,7 +12,7 @@ from uuid import UUID
 import bcrypt
 import pytest
 from argon2 import PasswordHasher
-from django.conf import settings  # type: ignore[import-untyped]
+from django.conf import settings
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
@@ -24,7 +24,7 @@ from keystead.users.foreign_hashes import FirebaseScrypt, verify
 if not settings.configured:
     settings.configure()
 
-from django.contrib.auth import hashers as django_hashers  # type: ignore[import-untyped]
+from django.contrib.auth import hashers as django_hashers
 
 MADE = json.loads((Path(__file__).parents[2] / "users" / "foreign" / "hashes.json").read_text("utf-8"))
 BCRYPT = bcrypt.hashpw(b"password", bcrypt.gensalt(4)).decode()
