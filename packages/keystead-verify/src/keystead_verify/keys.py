@@ -1,8 +1,7 @@
 """Public keys: out of a JWK set (RFC 7517), and fit to verify with."""
 
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from math import isqrt
 from types import MappingProxyType
 from typing import Any
@@ -35,36 +34,29 @@ class UnsoundKey(ValueError):
     """A key that does not fit its algorithm, or is weak."""
 
 
-@dataclass(frozen=True, slots=True)
 class Key:
-    """One algorithm, and the key for it: a token's header can only agree."""
+    """One algorithm, and the key for it: a token's header can only agree. Raises UnsoundKey.
 
-    algorithm: str
-    key: RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+    `verify(signature, data)` raises InvalidSignature.
+    """
 
-    def __post_init__(self) -> None:
-        match self.algorithm, self.key:
+    __slots__ = ("algorithm", "key", "verify")
+
+    def __init__(self, algorithm: str, key: RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) -> None:
+        self.algorithm = algorithm
+        self.key = key
+        self.verify: Callable[[bytes, bytes], None]
+        match algorithm, key:
             case "RS256" | "PS256", RSAPublicKey() as rsa:
                 _require_sound_rsa(rsa.public_numbers())
-            case "ES256", EllipticCurvePublicKey(curve=SECP256R1()):
-                pass
-            case "EdDSA", Ed25519PublicKey():
-                pass
+                padding = _PKCS1 if algorithm == "RS256" else _PSS
+                self.verify = lambda signature, data: rsa.verify(signature, data, padding, _SHA256)
+            case "ES256", EllipticCurvePublicKey(curve=SECP256R1()) as ec:
+                self.verify = lambda signature, data: ec.verify(_as_der(signature), data, _ECDSA)
+            case "EdDSA", Ed25519PublicKey() as ed:
+                self.verify = ed.verify
             case _:
                 raise UnsoundKey("the key is not one for its algorithm")
-
-    def has_signed(self, signature: bytes, data: bytes) -> bool:
-        try:
-            match self.key:
-                case RSAPublicKey() as rsa:
-                    rsa.verify(signature, data, _PKCS1 if self.algorithm == "RS256" else _PSS, _SHA256)
-                case EllipticCurvePublicKey() as ec:
-                    ec.verify(_as_der(signature), data, _ECDSA)
-                case Ed25519PublicKey() as ed:
-                    ed.verify(signature, data)
-        except InvalidSignature:
-            return False
-        return True
 
 
 def read_key_set(document: bytes) -> Mapping[str, Key] | None:

@@ -15,7 +15,7 @@ from keystead_verify.claims import Claims
 from keystead_verify.errors import InvalidToken, IssuerUnavailable, Reason
 from keystead_verify.http import exchange, require_https
 from keystead_verify.introspection import Introspection, Introspector
-from keystead_verify.jws import split, verified_payload
+from keystead_verify.jws import verified_payload
 from keystead_verify.key_set import FETCH_SECONDS, MAX_DOCUMENT_BYTES, KeySet, KeysWanted
 from keystead_verify.keys import Key
 
@@ -129,11 +129,14 @@ class Verifier:
         return known[0]
 
     def _verify(self, token: str, keys: Mapping[str, Key]) -> Entry:
-        if split(token)[0].kid not in keys:
-            flight = self.keys.look_again()
-            if flight is not None:
-                raise KeysWanted(flight)
-        members = reading.parse(verified_payload(token, keys))
+        try:
+            payload = verified_payload(token, keys)
+        except InvalidToken as refusal:
+            flight = self.keys.look_again() if refusal.reason is Reason.UNKNOWN_KEY else None
+            if flight is None:
+                raise
+            raise KeysWanted(flight) from None
+        members = reading.parse(payload)
         if members is None:
             raise InvalidToken(Reason.CLAIMS)
         claims = reading.read(members, issuer=self.issuer, audience=self.audience)
