@@ -296,13 +296,8 @@ def test_threads_at_once_with_rotations_and_an_issuer_that_comes_and_goes_never_
 
     with ThreadPoolExecutor(8) as pool:
         work_done = [pool.submit(work, n) for n in range(8)]
-        for act in (
-            issuer.rotate,
-            issuer.go_down,
-            issuer.come_back,
-            lambda: issuer.answer_with(b"{}"),
-            issuer.come_back,
-        ):
+        spoil = partial(issuer.answer_with, b"{}")
+        for act in (issuer.rotate, issuer.go_down, issuer.come_back, spoil, issuer.come_back):
             act()
             time.sleep(0.15)
         stop.set()

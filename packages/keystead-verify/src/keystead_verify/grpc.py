@@ -123,7 +123,7 @@ def _single(behaviour: Callable[..., Any], found: Claims) -> Callable[..., Any]:
 def _streaming(behaviour: Callable[..., Any], found: Claims) -> Callable[..., Any]:
     def run(request: Any, context: Any) -> Any:
         # Between two answers the thread may run another call: the claims are set for each step alone.
-        answers = iter(behaviour(request, context))
+        answers = _single(lambda request, context: iter(behaviour(request, context)), found)(request, context)
         while True:
             token = _claims.set(found)
             try:

@@ -1,4 +1,4 @@
-"""A local issuer: signs access tokens as Keystead does, serves its keys over HTTP, and has a clock that can be moved."""
+"""A local issuer: signs access tokens as Keystead does, serves its keys over HTTP, and has a clock to be moved."""
 
 import json
 import secrets
@@ -94,7 +94,8 @@ class LocalIssuer:
     ) -> str:
         """An access token of a person in a session (RFC 9068), who has just signed in.
 
-        Unless `auth_time` says when (Unix seconds; None: nobody proved anything). `claims` are added; None leaves one out.
+        Unless `auth_time` says when (Unix seconds; None: nobody proved anything). `claims` are added; None leaves one
+        out.
         """
         now = int(self.clock())
         proven = now if auth_time is _NOW else auth_time
