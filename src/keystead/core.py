@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from keystead.accounts.account import LoadForAct, ShowUser
 from keystead.accounts.answer_mail_request import AnswerMailRequest
+from keystead.accounts.api_keys import AddApiKey, ListApiKeys, RevokeApiKey
 from keystead.accounts.ask_by_address import AskByAddress
 from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.bootstrap import BootstrapAdministrator, Recover
@@ -25,6 +26,14 @@ from keystead.accounts.incoming import JudgeIncoming
 from keystead.accounts.invite import AcceptInvitation, Invite
 from keystead.accounts.list_users import ListUsers
 from keystead.accounts.reset_password import ResetPassword, StartReset
+from keystead.accounts.service_accounts import (
+    ChangeServiceAccount,
+    CreateServiceAccount,
+    DeleteServiceAccount,
+    ListServiceAccounts,
+    ShowServiceAccount,
+)
+from keystead.accounts.service_keys import AddServiceKey, ListServiceKeys, RevokeServiceKey
 from keystead.accounts.set_roles import SetRoles
 from keystead.accounts.set_status import DisableUser, EnableUser, LockUser, SetStatus, UnlockUser
 from keystead.accounts.unlock import Unlock
@@ -41,10 +50,13 @@ from keystead.applications.define import (
 )
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
+from keystead.auth.authenticate_client import AuthenticateClient
+from keystead.auth.client_credentials import GrantClientCredentials
 from keystead.auth.csrf import CsrfTokens
 from keystead.auth.identify import Identify, IdentifySession
 from keystead.auth.identify_api_key import IdentifyApiKey
 from keystead.auth.identify_service import IdentifyService
+from keystead.auth.introspect import Introspect, SignIntrospection
 from keystead.auth.issue_session import IssueSession
 from keystead.auth.login import Login
 from keystead.auth.logout import Logout, LogoutAll, LogoutWithRefreshToken
@@ -52,6 +64,7 @@ from keystead.auth.mapped_claims import MapClaims
 from keystead.auth.reauthenticate import Reauthenticate
 from keystead.auth.refresh import Refresh
 from keystead.auth.register import Register
+from keystead.auth.revoke import RevokeToken
 from keystead.auth.start_session import StartSession
 from keystead.auth.token_pair import IssueTokenPair
 from keystead.jwt.issuer import TokenIssuer
@@ -102,6 +115,11 @@ class AuthVerbs:
     reauthenticate: Reauthenticate
     issue_session: IssueSession
     csrf: CsrfTokens
+    authenticate_client: AuthenticateClient
+    grant_client_credentials: GrantClientCredentials
+    introspect: Introspect
+    sign_introspection: SignIntrospection
+    revoke_token: RevokeToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,23 @@ class SessionVerbs:
     show: ShowSession
     end: EndSession
     end_all: EndSessionsOfUser
+
+
+@dataclass(frozen=True, slots=True)
+class MachineVerbs:
+    """Service accounts with their keys, and people's API keys."""
+
+    list: ListServiceAccounts
+    show: ShowServiceAccount
+    create: CreateServiceAccount
+    change: ChangeServiceAccount
+    delete: DeleteServiceAccount
+    list_keys: ListServiceKeys
+    add_key: AddServiceKey
+    revoke_key: RevokeServiceKey
+    list_api_keys: ListApiKeys
+    add_api_key: AddApiKey
+    revoke_api_key: RevokeApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +244,7 @@ class Core:
     """Everything that Keystead can do, whatever the transport."""
 
     applications: ApplicationVerbs
+    machines: MachineVerbs
     auth: AuthVerbs
     users: UserVerbs
     sessions: SessionVerbs
@@ -350,6 +386,7 @@ def _wire(
             change=ChangeApplication(db, parts.applications),
             delete=DeleteApplication(db, parts.applications),
         ),
+        machines=_machine_verbs(parts),
         auth=_auth_verbs(parts),
         users=UserVerbs(parts.show_profile, ChangeProfile(db, parts.apply_change)),
         sessions=SessionVerbs(
@@ -382,6 +419,18 @@ def _wire(
 def _auth_verbs(parts: _Parts) -> AuthVerbs:
     db, vault, hasher = parts.db, parts.vault, parts.hasher
     logout = Logout(db)
+    identify = Identify(
+        parts.verifier,
+        parts.clock,
+        IdentifySession(db, parts.applications, parts.role_book),
+        IdentifyService(db, parts.applications, parts.role_book),
+        IdentifyApiKey(db, parts.applications, parts.role_book),
+    )
+    issuer = parts.settings.issuer
+    token_endpoint = f"{parts.settings.public_url}/api/v1/auth/token"
+    authenticate_client = AuthenticateClient(
+        db, parts.applications, parts.role_book, frozenset({issuer, token_endpoint})
+    )
     return AuthVerbs(
         register=Register(
             db,
@@ -400,13 +449,7 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
         logout=logout,
         logout_with_refresh_token=LogoutWithRefreshToken(logout, parts.refresh_tokens),
         logout_all=LogoutAll(db),
-        identify=Identify(
-            parts.verifier,
-            parts.clock,
-            IdentifySession(db, parts.applications, parts.role_book),
-            IdentifyService(db, parts.role_book),
-            IdentifyApiKey(db, parts.applications, parts.role_book),
-        ),
+        identify=identify,
         reauthenticate=Reauthenticate(
             db,
             parts.clock,
@@ -425,6 +468,28 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
             parts.issue_token_pair,
         ),
         csrf=CsrfTokens(vault, parts.refresh_tokens),
+        authenticate_client=authenticate_client,
+        grant_client_credentials=GrantClientCredentials(authenticate_client, parts.issuer),
+        introspect=Introspect(identify),
+        sign_introspection=SignIntrospection(parts.issuer),
+        revoke_token=RevokeToken(db, identify, parts.refresh_tokens),
+    )
+
+
+def _machine_verbs(parts: _Parts) -> MachineVerbs:
+    db, book = parts.db, parts.role_book
+    return MachineVerbs(
+        list=ListServiceAccounts(db, parts.cursors),
+        show=ShowServiceAccount(db),
+        create=CreateServiceAccount(db, parts.applications, book),
+        change=ChangeServiceAccount(db, book),
+        delete=DeleteServiceAccount(db, book),
+        list_keys=ListServiceKeys(db),
+        add_key=AddServiceKey(db, book),
+        revoke_key=RevokeServiceKey(db, book),
+        list_api_keys=ListApiKeys(db),
+        add_api_key=AddApiKey(db, parts.vault),
+        revoke_api_key=RevokeApiKey(db, parts.load_for_act),
     )
 
 

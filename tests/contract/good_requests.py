@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.routes import FORM, Route
-from tests.support import tickets
+from tests.support import machines, tickets
 from tests.support.people import PASSWORD, Person, new_email, register
 
 NEW_PASSWORD = "another password that is long enough"
@@ -140,6 +140,40 @@ async def of_deleted_role(service, _speaker, _target):
     return await of_role(service, status=204)
 
 
+async def of_new_application(_service, _speaker, _target):
+    return Good(201, {"client_id": f"app-{secrets.token_hex(4)}"})
+
+
+def of_application(status=200, json=None) -> Builder:
+    async def build(service, _speaker, _target):
+        client_id = f"app-{secrets.token_hex(4)}"
+        await service.sql("INSERT INTO applications (client_id, definition) VALUES ($1, '{}')", client_id)
+        return Good(status, json, {"client_id": client_id})
+
+    return build
+
+
+async def of_new_service_account(_service, _speaker, _target):
+    return Good(201, {"name": f"job-{secrets.token_hex(4)}", "roles": ["user"]})
+
+
+def of_service_account(status=200, json=None) -> Builder:
+    async def build(service, _speaker, _target):
+        made = await machines.make_service_account(service.core)
+        return Good(status, json, {"account_id": made.client_id, "key_id": made.key_id})
+
+    return build
+
+
+def of_api_key(status=200, json=None, *, own=True) -> Builder:
+    async def build(service, speaker, target):
+        person = (speaker or target) if own else target
+        key_id = await machines.insert_api_key(service, person.id)
+        return Good(status, json, {"user_id": person.id, "key_id": key_id})
+
+    return build
+
+
 def page_of(make_token, form=None) -> Builder:
     """The page behind a mailed link."""
 
@@ -210,6 +244,28 @@ GOOD: dict[str, Builder] = {
     "GET /api/v1/roles/{name}": of_shown_role,
     "PUT /api/v1/roles/{name}": of_changed_role,
     "DELETE /api/v1/roles/{name}": of_deleted_role,
+    "GET /api/v1/applications": always(),
+    "POST /api/v1/applications": of_new_application,
+    "GET /api/v1/applications/{client_id}": of_application(),
+    "PATCH /api/v1/applications/{client_id}": of_application(json={"name": "Shop"}),
+    "DELETE /api/v1/applications/{client_id}": of_application(204),
+    "GET /api/v1/service-accounts": always(),
+    "POST /api/v1/service-accounts": of_new_service_account,
+    "GET /api/v1/service-accounts/{account_id}": of_service_account(),
+    "PATCH /api/v1/service-accounts/{account_id}": of_service_account(json={"description": "d"}),
+    "DELETE /api/v1/service-accounts/{account_id}": of_service_account(204),
+    "GET /api/v1/service-accounts/{account_id}/keys": of_service_account(),
+    "POST /api/v1/service-accounts/{account_id}/keys": of_service_account(201, {}),
+    "DELETE /api/v1/service-accounts/{account_id}/keys/{key_id}": of_service_account(204),
+    "GET /api/v1/users/me/api-keys": always(),
+    "POST /api/v1/users/me/api-keys": always(201, {"name": "laptop", "scopes": ["account:read"]}),
+    "DELETE /api/v1/users/me/api-keys/{key_id}": of_api_key(204),
+    "GET /api/v1/users/{user_id}/api-keys": of_api_key(own=False),
+    "DELETE /api/v1/users/{user_id}/api-keys/{key_id}": of_api_key(204, own=False),
+    "POST /api/v1/auth/token": always(json={"grant_type": "client_credentials"}),
+    "POST /api/v1/auth/token/introspect": always(json={"token": "none of ours"}),
+    "POST /api/v1/auth/token/revoke": always(json={"token": "none of ours"}),
+    "GET /verify": always(204),
     "GET /verify/{token}": page_of(tickets.verify_ticket),
     "POST /verify/{token}": page_of(tickets.verify_ticket, {}),
     "GET /reset/{token}": page_of(tickets.reset_ticket),

@@ -19,6 +19,7 @@ from keystead.kernel.caller import (
 )
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.ids import UserId
+from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
 from keystead.roles.types import LastAdministrator
@@ -45,6 +46,7 @@ class Erase:
                 await self.vault.shred(tx, other.id)
         await sessions.delete_of_user(tx, user_id)
         await roles.revoke_all(tx, user_id)
+        await machines.delete_api_keys_of_user(tx, user_id)
         await self.vault.shred(tx, user_id)
         # After the sessions and the user, whose holders write mails and tickets: what they wrote is seen now.
         await mails.delete_of_user(tx, user_id)

@@ -12,6 +12,8 @@ from keystead.audit.store import StoredEvent
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access, Caller, ReauthenticationRequired
 from keystead.kernel.db import Database
+from keystead.machines import store as machines
+from keystead.machines.types import ApiKey
 from keystead.notices import queue
 from keystead.notices import store as mails
 from keystead.notices.store import KeptRequest, StoredMail
@@ -57,6 +59,7 @@ class Bundle:
     exported_at: datetime
     account: Account
     sessions: list[PastSession]
+    api_keys: list[ApiKey]
     links: list[KeptLink]
     mails: list[KeptMail]
     mails_asked_for: list[KeptRequest]
@@ -99,6 +102,7 @@ class ExportAccount:
                     PastSession(record_of(stored, data_key), stored.ended_at, stored.ended_because)
                     for stored in await sessions.list_of_user(tx, user_id)
                 ],
+                api_keys=await machines.list_api_keys_kept(tx, user_id),
                 links=[_link(kept, data_key) for kept in await tickets.list_of_user(tx, user_id)],
                 # A link to a new address says that it is free: that is told to its mailbox alone.
                 mails=[

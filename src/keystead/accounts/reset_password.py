@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.accounts.account import LoadForAct
+from keystead.accounts.api_keys import revoke_all
 from keystead.accounts.attempts import SettleAttempts
 from keystead.accounts.redeem import Redeemed, redeem
 from keystead.applications.book import Applications
@@ -81,6 +82,7 @@ class ResetPassword:
             raise TicketRefused
         await store.mark_email_verified(tx, stored.id)
         await end_all(tx, Operator(), stored.id, EndReason.PASSWORD_RESET)
+        await revoke_all(tx, stored.id)
         await trail.record(tx, Event(EventName.PASSWORD_RESET, actor_id=stored.id, subject_id=stored.id))
         await queue.enqueue(tx, MailKind.PASSWORD_CHANGED, client_id=ticket.client_id, user_id=stored.id)
 

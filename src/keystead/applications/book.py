@@ -10,8 +10,9 @@ import structlog
 from keystead.applications import store
 from keystead.applications.definition import Defaults, Definition, build, find_faults
 from keystead.applications.store import StoredApplication
-from keystead.applications.types import ApplicationNotFound, ApplicationRecord, Source
+from keystead.applications.types import ApplicationRecord, Source
 from keystead.kernel.application import Application
+from keystead.kernel.caller import NotSignedIn
 from keystead.kernel.db import Database
 from keystead.kernel.errors import FieldError, InvalidInput
 from keystead.kernel.fresh_copy import FreshCopy
@@ -81,25 +82,29 @@ class Applications:
         """For what is said to a person: the default one speaks for one that is gone."""
         return self.find(client_id) or self.default
 
-    async def load(self, client_id: str) -> Application:
-        """The one of a session or a token. Raises ApplicationNotFound."""
-        found = self.find(client_id)
-        if found is None and await self.look_again():
-            found = self.find(client_id)
+    async def require(self, client_id: str) -> Application:
+        """The one of a session, a token or a key. Raises NotSignedIn: with the application its credentials went."""
+        found = await self._look_up(client_id)
         if found is None:
-            raise ApplicationNotFound
+            raise NotSignedIn
         return found
 
     async def choose(self, client_id: str | None) -> Application:
         """The one that a request names. Raises InvalidInput."""
         if client_id is None:
             return self.default
-        try:
-            return await self.load(client_id)
-        except ApplicationNotFound:
+        found = await self._look_up(client_id)
+        if found is None:
             raise InvalidInput(
                 FieldError("/client_id", "application_unknown", "There is no such application.")
-            ) from None
+            )
+        return found
+
+    async def _look_up(self, client_id: str) -> Application | None:
+        found = self.find(client_id)
+        if found is None and await self.look_again():
+            found = self.find(client_id)
+        return found
 
     def _hold(self, stored: Mapping[str, ApplicationRecord]) -> None:
         self._records = dict(sorted({**stored, **self._configured}.items()))

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from keystead.applications.book import Applications
-from keystead.applications.types import ApplicationNotFound
 from keystead.auth.identify_api_key import IdentifyApiKey
 from keystead.auth.identify_service import IdentifyService
 from keystead.auth.identity import Grant, Identity
 from keystead.jwt.types import AccessClaims, MachineClaims
 from keystead.jwt.verifier import TokenVerifier
+from keystead.kernel.application import Application
 from keystead.kernel.caller import Caller, CredentialKind, NotSignedIn, OwnScope, Permission
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
@@ -49,7 +49,7 @@ class IdentifySession:
     role_book: RoleBook
 
     async def __call__(self, claims: AccessClaims) -> Identity:
-        await self._require_application(claims.client_id)
+        application = await self.applications.require(claims.client_id)
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
             raise NotSignedIn
@@ -71,13 +71,7 @@ class IdentifySession:
             auth_time=auth_time,
             now=now,
         )
-        return Identity(caller, _grant(claims), StoredUser(*account))
-
-    async def _require_application(self, client_id: str) -> None:
-        try:
-            await self.applications.load(client_id)
-        except ApplicationNotFound:
-            raise NotSignedIn from None
+        return Identity(caller, _grant(claims, application), StoredUser(*account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +93,11 @@ class Identify:
         return await self.identify_session(claims)
 
 
-def _grant(claims: AccessClaims) -> Grant:
+def _grant(claims: AccessClaims, application: Application) -> Grant:
     return Grant(
+        application=application,
         client_id=claims.client_id,
         audience=claims.audience,
-        scope=claims.scope,
         issued_at=claims.issued_at,
         expires_at=claims.expires_at,
         token_id=claims.token_id,

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from keystead.applications.book import Applications
-from keystead.applications.types import ApplicationNotFound
 from keystead.auth.identity import Grant, Identity
 from keystead.kernel.caller import Caller, CredentialKind, NotSignedIn, OwnScope
 from keystead.kernel.db import Database
@@ -47,7 +46,7 @@ class IdentifyApiKey:
             raise NotSignedIn
         key_id, client_id, scopes, created_at, expires_at, last_used_at, now, version, roles, *account = row
         person = StoredUser(*account)
-        audience = await self._audience_of(client_id)
+        application = await self.applications.require(client_id)
         await self._touch(key_id, last_used_at, now)
         held = tuple(roles)
         permissions = await self.role_book.permissions_of(held, version)
@@ -61,14 +60,9 @@ class IdentifyApiKey:
             auth_time=None,
             now=now,
         )
-        grant = Grant(client_id, audience, " ".join(scopes), created_at, expires_at, token_id=None)
+        audience = application.audience
+        grant = Grant(application, client_id, audience, created_at, expires_at, token_id=None)
         return Identity(caller, grant, person)
-
-    async def _audience_of(self, client_id: str) -> str:
-        try:
-            return (await self.applications.load(client_id)).audience
-        except ApplicationNotFound:
-            raise NotSignedIn from None
 
     async def _touch(self, key_id: UUID, last_used_at: datetime | None, now: datetime) -> None:
         if last_used_at is None or now - last_used_at >= TOUCH_EVERY:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from keystead.applications.book import Applications
 from keystead.auth.identity import Grant, Identity
 from keystead.jwt.types import MachineClaims
 from keystead.kernel.caller import Caller, CredentialKind, NotSignedIn
@@ -11,7 +12,7 @@ from keystead.roles.book import RoleBook
 
 # Joins service accounts, their keys and roles: a key that was revoked takes the tokens that it got along, at once.
 IDENTIFY_SERVICE = """
-    SELECT k.scopes, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
+    SELECT a.client_id, k.scopes, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
            ARRAY(SELECT r.role FROM service_account_roles r WHERE r.account_id = a.id ORDER BY r.role) AS roles
       FROM service_keys k
       JOIN service_accounts a ON a.id = k.account_id
@@ -28,13 +29,15 @@ class IdentifyService:
     """
 
     db: Database
+    applications: Applications
     role_book: RoleBook
 
     async def __call__(self, claims: MachineClaims) -> Identity:
         row = await self.db.fetch_row(IDENTIFY_SERVICE, claims.key_id, claims.account_id)
         if row is None:
             raise NotSignedIn
-        scopes, now, version, roles = row
+        client_id, scopes, now, version, roles = row
+        application = await self.applications.require(client_id)
         held = tuple(roles)
         permissions = await self.role_book.permissions_of(held, version)
         permissions &= frozenset(claims.scope.split())
@@ -51,9 +54,9 @@ class IdentifyService:
             now=now,
         )
         grant = Grant(
+            application=application,
             client_id=str(claims.account_id),
             audience=claims.audience,
-            scope=claims.scope,
             issued_at=claims.issued_at,
             expires_at=claims.expires_at,
             token_id=claims.token_id,

@@ -3,18 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from keystead.kernel.application import Application
 from keystead.kernel.caller import Caller, SessionRequired
 from keystead.users.types import StoredUser
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The credential itself, for whoever asks about it. An API key has no `token_id`; `client_id` of a service account
-    is its own id."""
+    """The credential itself, for whoever asks about it, and the application that it was made in.
 
+    An API key has no `token_id`; `client_id` of a service account is its own id.
+    """
+
+    application: Application
     client_id: str
     audience: str
-    scope: str
     issued_at: datetime
     expires_at: datetime
     token_id: str | None

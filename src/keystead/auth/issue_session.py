@@ -7,7 +7,7 @@ from uuid import UUID
 from keystead.applications.book import Applications
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import IssueTokenPair, TokenPair
-from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing
+from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing, SessionRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput
 from keystead.kernel.ids import SessionId, UserId, new_uuid
@@ -42,7 +42,14 @@ class IssueSession:
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Permission.SESSIONS_ISSUE
-    refuses: ClassVar = (UserNotFound, PermissionMissing, InvalidInput, KeyReused, SessionNotFound)
+    refuses: ClassVar = (
+        UserNotFound,
+        PermissionMissing,
+        SessionRequired,
+        InvalidInput,
+        KeyReused,
+        SessionNotFound,
+    )
 
     async def __call__(
         self,
@@ -54,6 +61,7 @@ class IssueSession:
         once: Once | None = None,
     ) -> tuple[UserId, TokenPair]:
         caller.require(self.requires)
+        caller.require_session()  # its tokens name a person who acts, and end with that person's right to
         application = await self.applications.choose(client_id)
         async with self.db.begin() as tx:
             wanted = SessionId(new_uuid())

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.applications.book import Applications
-from keystead.applications.types import ApplicationNotFound
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
@@ -76,7 +75,7 @@ class Reauthenticate:
 
     async def __call__(self, access_token: str, *, password: str, origin: Origin) -> TokenPair:
         claims = await self.verifier.verify_session(access_token, now=self.clock.now())
-        application = await self._application_of(claims)
+        application = await self.applications.require(claims.client_id)
         require_hashable(password)
         found = await self._find(claims, application)
         if not await self.hasher.verify(found.password_hash, password):
@@ -87,12 +86,6 @@ class Reauthenticate:
             if session is not None:
                 return await self.issue_token_pair(session)
         return await self.issue_token_pair(await self._find_successor(claims.session_id))
-
-    async def _application_of(self, claims: AccessClaims) -> Application:
-        try:
-            return await self.applications.load(claims.client_id)
-        except ApplicationNotFound:
-            raise NotSignedIn from None
 
     async def _find(self, claims: AccessClaims, application: Application) -> Replaceable:
         row = await self.db.fetch_row(

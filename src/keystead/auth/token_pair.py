@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 from keystead.applications.book import Applications
-from keystead.applications.types import ApplicationNotFound
 from keystead.auth.mapped_claims import MapClaims
 from keystead.jwt.issuer import TokenIssuer
-from keystead.kernel.application import Application
-from keystead.kernel.caller import NotSignedIn
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
 from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
@@ -40,7 +37,7 @@ class IssueTokenPair:
     map_claims: MapClaims
 
     async def __call__(self, session: LiveSession) -> TokenPair:
-        application = await self._application_of(session)
+        application = await self.applications.require(session.client_id)
         access = self.issuer.issue(
             audience=application.audience,
             ttl=application.lifetimes.access_token,
@@ -63,9 +60,3 @@ class IssueTokenPair:
             session_id=session.id,
             client_id=session.client_id,
         )
-
-    async def _application_of(self, session: LiveSession) -> Application:
-        try:
-            return await self.applications.load(session.client_id)
-        except ApplicationNotFound:
-            raise NotSignedIn from None

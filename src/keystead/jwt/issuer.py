@@ -15,6 +15,7 @@ from keystead.kernel.errors import Refusal
 from keystead.kernel.ids import ServiceAccountId, SessionId, UserId, new_uuid
 from keystead.kernel.secrets import Secret
 
+INTROSPECTION_TYPE = "token-introspection+jwt"
 MAX_ISSUED_BYTES = 4 * 1024  # what a proxy or a cookie still carries; verifiers take twice that
 
 
@@ -138,6 +139,16 @@ class TokenIssuer:
             scope=scope,
         )
         return self._sign(payload, None, now)
+
+    def sign_introspection(self, *, audience: str, answer: Mapping[str, Any], now: datetime) -> str:
+        """RFC 9701 §5: signed, and of a type that passes for no access token."""
+        claims = {
+            "iss": self._issuer,
+            "aud": audience,
+            "iat": int(now.timestamp()),
+            "token_introspection": answer,
+        }
+        return sign(msgspec.json.encode(claims), self._keyring.current(now), typ=INTROSPECTION_TYPE)
 
     def _sign(
         self, payload: _Payload | _MachinePayload, more: Mapping[str, Any] | None, now: datetime

@@ -64,7 +64,9 @@ class TokenRejected(Refusal):
         self.reason = reason
 
 
-class _Header(msgspec.Struct, frozen=True, omit_defaults=True):
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of a compact token: only the members that ours have."""
+
     alg: str
     kid: str
     typ: str | None = None
@@ -101,6 +103,11 @@ def verify_compact(token: str | bytes, keys: Mapping[str, PublicKey], *, typ: st
     return payload
 
 
+def header_of(token: str | bytes) -> Header:
+    """What the header claims, before anything is verified. Raises TokenRejected."""
+    return _parse_header(token_bytes(token).partition(b".")[0])
+
+
 def token_bytes(token: str | bytes) -> bytes:
     """Raises TokenRejected if `token` is too long or not ASCII, before any work is done on it."""
     if len(token) > MAX_TOKEN_BYTES:
@@ -114,7 +121,7 @@ def token_bytes(token: str | bytes) -> bytes:
 
 
 @lru_cache(maxsize=64)  # as many headers as there are keys; what raises is not kept
-def _parse_header(segment: bytes) -> _Header:
+def _parse_header(segment: bytes) -> Header:
     if len(segment) > len(_encode(bytes(MAX_HEADER_BYTES))):
         raise TokenRejected(Reason.HEADER)
     try:
@@ -127,13 +134,13 @@ def _parse_header(segment: bytes) -> _Header:
         case {"alg": str(alg), "kid": str(kid)} if KEY_ID.fullmatch(kid):
             typ = members.get("typ")
             if "typ" not in members or isinstance(typ, str):
-                return _Header(alg, kid, typ)
+                return Header(alg, kid, typ)
     raise TokenRejected(Reason.HEADER)
 
 
 @lru_cache(maxsize=64)
 def _header_segment(kid: str, algorithm: Algorithm, typ: str | None) -> bytes:
-    return _encode(msgspec.json.encode(_Header(algorithm.value, kid, typ)))
+    return _encode(msgspec.json.encode(Header(algorithm.value, kid, typ)))
 
 
 def _encode(raw: bytes) -> bytes:

@@ -36,7 +36,7 @@ class ServiceAccount:
     name: str
     description: str
     client_id: str
-    roles: tuple[str, ...]
+    roles: list[str]
     created_at: datetime
     updated_at: datetime
     disabled_at: datetime | None
@@ -53,7 +53,7 @@ class ServiceKey:
     account_id: ServiceAccountId
     algorithm: str | None
     hint: str
-    scopes: tuple[str, ...] | None
+    scopes: list[str] | None
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
@@ -68,7 +68,7 @@ class ApiKey:
     client_id: str
     name: str
     hint: str
-    scopes: tuple[str, ...]
+    scopes: list[str]
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None

@@ -21,6 +21,7 @@ class MailKind(StrEnum):
     ACCOUNT_LOCKED = "account_locked"
     SESSION_ENDED_BY_REUSE = "token_reused"
     ACCOUNT_DISABLED = "account_disabled"
+    API_KEY_ADDED = "api_key_added"
     TEST = "test"
 
 
@@ -33,6 +34,7 @@ NEEDED_FACTS: Mapping[MailKind, tuple[str, ...]] = MappingProxyType(
         MailKind.RESET_PASSWORD: _LINK,
         MailKind.CHANGE_EMAIL: _LINK,
         MailKind.NEW_DEVICE: ("device", "address", "at"),
+        MailKind.API_KEY_ADDED: ("key_name", "at"),
         MailKind.INVITATION: _LINK,
         MailKind.ACCOUNT_LOCKED: _LINK,
     }

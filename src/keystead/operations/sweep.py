@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from keystead.kernel.db import Database, Tx
+from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
 from keystead.sessions import store as sessions
@@ -68,6 +69,8 @@ class Sweep:
                 await _all(lambda: sessions.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: tickets.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(lambda: tickets.sweep_keys(self.db, older_than=KEEP_KEYS, limit=BATCH)),
+                await _all(lambda: tickets.sweep_assertions(self.db, limit=BATCH)),
+                await _all(lambda: machines.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),
                 await _all(self._seal),

@@ -1,5 +1,6 @@
 """What roles permit, as of the version that the caller's session was read with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -29,6 +30,10 @@ class RoleBook:
         if found is None:
             found = self._permissions[roles] = permissions_of(roles, self._known.permissions)
         return found
+
+    async def of_roles(self, db: Runner, roles: Sequence[str]) -> frozenset[str]:
+        """Everything that any of `roles` permits, as the caller's transaction sees it."""
+        return permissions_of(roles, (await store.read_definitions(db)).permissions)
 
     async def of_user(self, db: Runner, user_id: UUID) -> frozenset[str]:
         """Everything that a user may do, as the caller's transaction sees it."""

@@ -22,6 +22,7 @@ class EndReason(StrEnum):
     ROLE_GRANTED = "role_granted"
     USER_DISABLED = "user_disabled"
     USER_LOCKED = "user_locked"
+    REVOKED = "revoked"
 
 
 class SessionNotFound(Refusal):

@@ -188,6 +188,12 @@ class Auth(_Section, frozen=True, kw_only=True):
             description="How long the token before the current one still gets the same answer.",
         ),
     ] = 60
+    introspection_cache_secs: Annotated[
+        int,
+        Meta(
+            ge=0, le=300, description="How long the answer about a token may be used again; 0 is not at all."
+        ),
+    ] = 5
     max_sessions: Annotated[
         int,
         Meta(ge=1, le=10000, description="Sessions of one user at once; the oldest ends for a new one."),

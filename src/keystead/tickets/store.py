@@ -66,6 +66,19 @@ SWEEP_KEYS = """
  RETURNING result
 """
 
+USE_ASSERTION = """
+    INSERT INTO used_assertions (account_id, id_digest, expires_at)
+    VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING
+ RETURNING account_id
+"""
+SWEEP_ASSERTIONS = """
+    DELETE FROM used_assertions
+     WHERE (account_id, id_digest) IN (SELECT account_id, id_digest FROM used_assertions
+                                        WHERE expires_at < keystead_now() LIMIT $1 FOR UPDATE SKIP LOCKED)
+ RETURNING account_id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class KeptTicket:
@@ -171,3 +184,12 @@ async def find_key(db: Runner, *, caller_id: UUID, route: str, key_digest: bytes
 
 async def sweep_keys(db: Runner, *, older_than: timedelta, limit: int) -> int:
     return len(await db.fetch(SWEEP_KEYS, older_than, limit))
+
+
+async def use_assertion(db: Runner, account_id: UUID, id_digest: bytes, *, expires_at: datetime) -> bool:
+    """False where it was used before: of many at once, one is first."""
+    return await db.fetch_row(USE_ASSERTION, account_id, id_digest, expires_at) is not None
+
+
+async def sweep_assertions(db: Runner, *, limit: int) -> int:
+    return len(await db.fetch(SWEEP_ASSERTIONS, limit))

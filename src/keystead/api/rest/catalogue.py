@@ -1,6 +1,19 @@
 """Every route there is. What is not in this list is not reachable."""
 
-from keystead.api.rest import auth, directory, health, metadata, recovery, roles, sessions, users
+from keystead.api.rest import (
+    api_keys,
+    applications,
+    auth,
+    directory,
+    health,
+    metadata,
+    recovery,
+    roles,
+    service_accounts,
+    sessions,
+    token,
+    users,
+)
 from keystead.api.rest.routes import Route
 from keystead.api.web import dev_mail, links, pages
 
@@ -12,6 +25,10 @@ ROUTES: tuple[Route, ...] = (
     *directory.ROUTES,
     *sessions.ROUTES,
     *roles.ROUTES,
+    *applications.ROUTES,
+    *service_accounts.ROUTES,
+    *api_keys.ROUTES,
+    *token.ROUTES,
     *metadata.ROUTES,
     *links.ROUTES,
     *pages.ROUTES,

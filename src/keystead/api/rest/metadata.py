@@ -4,12 +4,15 @@ from http import HTTPStatus
 
 import msgspec
 
-from keystead.api.rest import docs
+from keystead.api.rest import docs, token
+from keystead.api.rest.client_proof import METHODS
 from keystead.api.rest.problems import RouteNotFound
 from keystead.api.rest.routes import Answer, Call, Reply, Route
 from keystead.jwt.read_key_set import ReadKeySet
+from keystead.jwt.types import Algorithm
 from keystead.kernel.caller import Access
 
+TOKEN_PATH = "/api/v1/auth/token"
 _PAGE = "text/html; charset=utf-8"
 
 
@@ -18,6 +21,15 @@ class DiscoveryBody(msgspec.Struct):
 
     issuer: str
     jwks_uri: str
+    token_endpoint: str
+    introspection_endpoint: str
+    revocation_endpoint: str
+    grant_types_supported: tuple[str, ...]
+    response_types_supported: tuple[str, ...]
+    token_endpoint_auth_methods_supported: tuple[str, ...]
+    token_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
+    introspection_endpoint_auth_methods_supported: tuple[str, ...]
+    revocation_endpoint_auth_methods_supported: tuple[str, ...]
 
 
 class JwksBody(msgspec.Struct):
@@ -31,8 +43,21 @@ async def jwks(call: Call) -> Reply:
 
 
 async def discovery(call: Call) -> Reply:
-    keys = f"{call.settings.public_url}/.well-known/jwks.json"
-    return Reply(body=DiscoveryBody(call.settings.issuer, keys), cache_control="public, max-age=30")
+    base = call.settings.public_url
+    body = DiscoveryBody(
+        issuer=call.settings.issuer,
+        jwks_uri=f"{base}/.well-known/jwks.json",
+        token_endpoint=f"{base}{TOKEN_PATH}",
+        introspection_endpoint=f"{base}{TOKEN_PATH}/introspect",
+        revocation_endpoint=f"{base}{TOKEN_PATH}/revoke",
+        grant_types_supported=(token.GRANT,),
+        response_types_supported=(),
+        token_endpoint_auth_methods_supported=METHODS,
+        token_endpoint_auth_signing_alg_values_supported=tuple(Algorithm),
+        introspection_endpoint_auth_methods_supported=METHODS,
+        revocation_endpoint_auth_methods_supported=METHODS,
+    )
+    return Reply(body=body, cache_control="public, max-age=30")
 
 
 async def openapi(call: Call) -> Reply:

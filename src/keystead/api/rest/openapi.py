@@ -9,6 +9,7 @@ import msgspec
 
 from keystead import __version__
 from keystead.api.rest.cookies import PREFIX
+from keystead.api.rest.oauth_errors import OAuthProblem, oauth_status_of
 from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, IfMatchInvalid, Problem, status_of
 from keystead.api.rest.routes import Answer, Route
 from keystead.kernel.caller import Access, AnyOf, OwnerOr, OwnScope, Permission
@@ -24,7 +25,7 @@ _DESCRIPTION = (
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """OpenAPI 3.1 (JSON Schema 2020-12) of `routes`."""
     routes = tuple(routes)
-    structs = {Problem, FieldsProblem, *_structs(routes)}
+    structs = {Problem, FieldsProblem, OAuthProblem, *_structs(routes)}
     _, schemas = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template=_REF
     )
@@ -65,7 +66,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": f"{route.handler.__module__.rpartition('.')[2]}_{route.handler.__name__}",
         "summary": route.summary,
         "tags": [route.handler.__module__.rpartition(".")[2]],
-        "responses": {str(answer.status.value): _answer(answer) for answer in route.answers},
+        "responses": _answers(route.answers),
         "x-requires": str(route.requires),
     }
     if parameters := [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)]:
@@ -82,9 +83,11 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["security"] = security
     by_status: dict[HTTPStatus, list[type[Refusal]]] = defaultdict(list)
     for refusal in route.refusals():
-        by_status[status_of(refusal)].append(refusal)
+        by_status[oauth_status_of(refusal) if route.speaks_oauth else status_of(refusal)].append(refusal)
     for status, refusals in by_status.items():
-        operation["responses"][str(status.value)] = _refusal(refusals, route.told_in_pages)
+        operation["responses"][str(status.value)] = (
+            _oauth_refusal(refusals) if route.speaks_oauth else _refusal(refusals, route.told_in_pages)
+        )
     return operation
 
 
@@ -146,6 +149,18 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
             return [{"access_token": []}, {"api_key": []}]
 
 
+def _answers(answers: Iterable[Answer]) -> dict[str, Any]:
+    """By status; of several of one status, the media types together."""
+    found: dict[str, Any] = {}
+    for answer in answers:
+        described = _answer(answer)
+        known = found.setdefault(str(answer.status.value), described)
+        if known is not described:
+            known["description"] += f" {described['description']}"
+            known["content"] |= described["content"]
+    return found
+
+
 def _answer(answer: Answer) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description}
     if answer.body is not None:
@@ -169,6 +184,13 @@ def _refusal(refusals: list[type[Refusal]], told_in_pages: Collection[type[Refus
     return {
         "description": " · ".join(f"`{refusal.code}` {refusal.message}" for refusal in refusals),
         "content": content,
+    }
+
+
+def _oauth_refusal(refusals: list[type[Refusal]]) -> dict[str, Any]:
+    return {
+        "description": " · ".join(f"`{refusal.code}` {refusal.message}" for refusal in refusals),
+        "content": {"application/json": {"schema": {"$ref": _REF.format(name="OAuthProblem")}}},
     }
 
 

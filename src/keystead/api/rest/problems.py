@@ -7,12 +7,22 @@ import msgspec
 
 from keystead.accounts.set_status import StatusMismatch
 from keystead.accounts.verify_user import SeveralAttempts
+from keystead.applications.types import (
+    ApplicationConfigured,
+    ApplicationNotFound,
+    ApplicationTaken,
+    TooManyApplications,
+)
+from keystead.auth.authenticate_client import InvalidClient
+from keystead.auth.client_credentials import ScopeInvalid
 from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused, RefreshTooOften
+from keystead.auth.revoke import NotRevocable
 from keystead.jwt.issuer import TokenTooLarge
 from keystead.jwt.jws import TokenRejected
 from keystead.jwt.rotation import UnknownSigningKey
 from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired, SessionRequired
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
+from keystead.machines.types import KeyNotFound, ServiceAccountNotFound, ServiceAccountTaken, TooManyKeys
 from keystead.roles.types import LastAdministrator, RoleBuiltIn, RoleNotFound, RoleTaken
 from keystead.sessions.types import SessionNotFound
 from keystead.tickets.types import KeyReused, TicketRefused
@@ -104,6 +114,11 @@ class UnsupportedMediaType(Refusal):
     )
 
 
+class UnsupportedGrantType(Refusal):
+    code = "unsupported_grant_type"
+    message = "The token endpoint takes the grant client_credentials only."
+
+
 class InternalError(Refusal):
     code = "internal_error"
     message = "Something went wrong here. It was logged under the request id."
@@ -113,7 +128,11 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     MalformedRequest: HTTPStatus.BAD_REQUEST,
     SeveralCredentials: HTTPStatus.BAD_REQUEST,
     CredentialInUrl: HTTPStatus.BAD_REQUEST,
+    NotRevocable: HTTPStatus.BAD_REQUEST,
+    ScopeInvalid: HTTPStatus.BAD_REQUEST,
+    UnsupportedGrantType: HTTPStatus.BAD_REQUEST,
     IfMatchInvalid: HTTPStatus.BAD_REQUEST,
+    InvalidClient: HTTPStatus.UNAUTHORIZED,
     LoginRefused: HTTPStatus.UNAUTHORIZED,
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     RefreshRefused: HTTPStatus.UNAUTHORIZED,
@@ -127,7 +146,10 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     ReauthenticationRequired: HTTPStatus.FORBIDDEN,
     SessionRequired: HTTPStatus.FORBIDDEN,
     RefreshTokenRequired: HTTPStatus.FORBIDDEN,
+    ApplicationNotFound: HTTPStatus.NOT_FOUND,
+    KeyNotFound: HTTPStatus.NOT_FOUND,
     RoleNotFound: HTTPStatus.NOT_FOUND,
+    ServiceAccountNotFound: HTTPStatus.NOT_FOUND,
     RouteNotFound: HTTPStatus.NOT_FOUND,
     SessionNotFound: HTTPStatus.NOT_FOUND,
     UnknownSigningKey: HTTPStatus.NOT_FOUND,
@@ -136,7 +158,12 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     HeadTimeout: HTTPStatus.REQUEST_TIMEOUT,
     HeadTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    ApplicationConfigured: HTTPStatus.CONFLICT,
+    ApplicationTaken: HTTPStatus.CONFLICT,
     EmailTaken: HTTPStatus.CONFLICT,
+    ServiceAccountTaken: HTTPStatus.CONFLICT,
+    TooManyApplications: HTTPStatus.CONFLICT,
+    TooManyKeys: HTTPStatus.CONFLICT,
     IdTaken: HTTPStatus.CONFLICT,
     LastAdministrator: HTTPStatus.CONFLICT,
     RoleBuiltIn: HTTPStatus.CONFLICT,
@@ -202,7 +229,8 @@ def headers_of(refusal: Refusal) -> dict[str, str]:
     headers = {}
     match status_of(type(refusal)):
         case HTTPStatus.UNAUTHORIZED:
-            headers["www-authenticate"] = 'Bearer realm="keystead"'
+            scheme = "Basic" if isinstance(refusal, InvalidClient) else "Bearer"
+            headers["www-authenticate"] = f'{scheme} realm="keystead"'
         case HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.TOO_MANY_REQUESTS:
             headers["retry-after"] = str(refusal.detail.get("retry_after", 1))
         case HTTPStatus.METHOD_NOT_ALLOWED:

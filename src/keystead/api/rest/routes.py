@@ -117,6 +117,10 @@ class Call:
         """The id in the path. Raises SessionNotFound for what is none."""
         return SessionId(_canonical_uuid(self.request.path_params[name], SessionNotFound))
 
+    def uuid(self, name: str, refusal: type[Refusal]) -> UUID:
+        """The id in the path. Raises `refusal` for what is none."""
+        return _canonical_uuid(self.request.path_params[name], refusal)
+
     def expected_version(self) -> int | None:
         """What `If-Match` names, if it is there (RFC 9110 §13.1.1). Raises IfMatchInvalid."""
         given = ", ".join(self.request.headers.getlist("if-match"))
@@ -192,6 +196,7 @@ class Route:
     text_body: Any = None  # the type of a bare JSON string that is taken instead of `body`
     body_is_form: bool = False
     body_is_optional: bool = False
+    speaks_oauth: bool = False  # refusals as RFC 6749 §5.2 has them, beside our own members
     max_body_bytes: int | None = None
 
     @property

@@ -20,6 +20,7 @@ from keystead.api.rest.cookies import CookieRules
 from keystead.api.rest.cors import Cors
 from keystead.api.rest.decoding import decode, decode_form, decode_query, read_body, require_media_type
 from keystead.api.rest.middleware import Edge
+from keystead.api.rest.oauth_errors import oauth_problem_of, oauth_status_of
 from keystead.api.rest.problems import (
     MEDIA_TYPE,
     CredentialInUrl,
@@ -101,6 +102,7 @@ class PathApp:
         self._methods = methods
         self._allow = ", ".join(_with_head(methods))
         self._environment = environment
+        self._refuse = refuse_oauth if any(route.speaks_oauth for route in methods.values()) else refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["keystead.route"] = self._path
@@ -109,14 +111,14 @@ class PathApp:
             async with asyncio.timeout(self._environment.settings.server.request_timeout_secs):
                 messages = _encode(await self._reply(request))
         except Refusal as refusal:
-            messages = _encode(refuse(refusal))
+            messages = _encode(self._refuse(refusal))
         except TimeoutError:
-            messages = _encode(refuse(RequestTimeout()))
+            messages = _encode(self._refuse(RequestTimeout()))
         except ClientDisconnect:
             return
         except Exception:
             log.exception("request.failed")
-            messages = _encode(refuse(InternalError()))
+            messages = _encode(self._refuse(InternalError()))
         for message in messages:
             await send(message)
 
@@ -148,6 +150,15 @@ def refuse(refusal: Refusal) -> Reply:
         status_of(kind),
         problem_of(refusal, current_request_id() or ""),
         media_type=MEDIA_TYPE,
+        headers=headers_of(refusal),
+    )
+
+
+def refuse_oauth(refusal: Refusal) -> Reply:
+    """A refusal as clients of OAuth expect it (RFC 6749 §5.2)."""
+    return Reply(
+        oauth_status_of(type(refusal)),
+        oauth_problem_of(refusal, current_request_id() or ""),
         headers=headers_of(refusal),
     )
 

@@ -106,6 +106,16 @@ class EventBody(msgspec.Struct, kw_only=True):
     detail: dict[str, Any]
 
 
+class ApiKeyRecordBody(msgspec.Struct, kw_only=True):
+    """An API key, live or past, without its secret."""
+
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
 class ExportBody(msgspec.Struct, kw_only=True):
     """Everything that is held about a person: format `keystead-account`, version 1. Password hash and keys stay."""
 
@@ -114,6 +124,7 @@ class ExportBody(msgspec.Struct, kw_only=True):
     exported_at: datetime
     account: AccountBody
     sessions: list[PastSessionBody]
+    api_keys: list[ApiKeyRecordBody]
     links: list[LinkRecordBody]
     mails: list[MailRecordBody]
     requests: list[RequestRecordBody]
@@ -131,6 +142,16 @@ class ExportBody(msgspec.Struct, kw_only=True):
                     ended_because=past.ended_because,
                 )
                 for past in bundle.sessions
+            ],
+            api_keys=[
+                ApiKeyRecordBody(
+                    name=key.name,
+                    scopes=key.scopes,
+                    created_at=key.created_at,
+                    expires_at=key.expires_at,
+                    last_used_at=key.last_used_at,
+                )
+                for key in bundle.api_keys
             ],
             links=[
                 LinkRecordBody(

@@ -1,0 +1,201 @@
+"""The keys of service accounts: secrets, shown once, and public keys; several at once, so that one replaces another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from keystead.audit import trail
+from keystead.audit.types import Event, EventName
+from keystead.jwt.assertion import parse_public_key
+from keystead.jwt.soundness import UnsoundKey
+from keystead.kernel.caller import Actor, Permission, PermissionMissing, ReauthenticationRequired
+from keystead.kernel.db import Database, Runner, Tx
+from keystead.kernel.errors import FieldError, InvalidInput
+from keystead.kernel.ids import ServiceAccountId, new_uuid
+from keystead.kernel.secrets import Secret, digest
+from keystead.machines import store
+from keystead.machines.secret_text import SecretKind, hint_of, new_machine_secret
+from keystead.machines.store import NewServiceKey
+from keystead.machines.types import (
+    KeyNotFound,
+    ServiceAccount,
+    ServiceAccountNotFound,
+    ServiceKey,
+    TooManyKeys,
+)
+from keystead.roles.book import RoleBook
+
+DEFAULT_LIFETIME = timedelta(days=90)
+MAX_LIFETIME = timedelta(days=400)
+MAX_KEYS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AddedKey:
+    """`secret` is shown this once; a public key has none."""
+
+    key: ServiceKey
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListServiceKeys:
+    """The live ones, the newest first. Raises ServiceAccountNotFound."""
+
+    db: Database
+    requires: ClassVar = Permission.SERVICE_ACCOUNTS_READ
+    refuses: ClassVar = (ServiceAccountNotFound,)
+
+    async def __call__(self, caller: Actor, account_id: ServiceAccountId) -> list[ServiceKey]:
+        caller.require(self.requires)
+        if await store.find_account(self.db, account_id) is None:
+            raise ServiceAccountNotFound
+        return await store.list_service_keys(self.db, account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AddServiceKey:
+    """One more key, for an account that may do no more than the caller.
+
+    Raises InvalidInput, ServiceAccountNotFound, TooManyKeys, PermissionMissing, ReauthenticationRequired.
+    """
+
+    db: Database
+    role_book: RoleBook
+    requires: ClassVar = Permission.SERVICE_ACCOUNTS_WRITE
+    is_sensitive: ClassVar = True
+    refuses: ClassVar = (
+        InvalidInput,
+        ServiceAccountNotFound,
+        TooManyKeys,
+        PermissionMissing,
+        ReauthenticationRequired,
+    )
+
+    async def __call__(
+        self,
+        caller: Actor,
+        account_id: ServiceAccountId,
+        *,
+        scopes: Sequence[str] | None = None,
+        lifetime: timedelta | None = None,
+        public_key: str | None = None,
+        algorithm: str | None = None,
+    ) -> AddedKey:
+        caller.require(self.requires)
+        caller.require_fresh()
+        lives = check_key(scopes, lifetime)
+        parsed = None if public_key is None else _parsed(public_key, algorithm)
+        async with self.db.begin() as tx:
+            await load_for_act(tx, caller, account_id, self.role_book)
+            if len(await store.list_service_keys(tx, account_id)) >= MAX_KEYS:
+                raise TooManyKeys
+            if parsed is None:
+                return AddedKey(*await make_secret(tx, caller, account_id, scopes, lives))
+            named, pem = parsed
+            key = await store.add_service_key(
+                tx, NewServiceKey(new_uuid(), account_id, scopes, lives, algorithm=named, public_key=pem)
+            )
+            await _record(tx, caller, EventName.SERVICE_KEY_ADDED, account_id, key.id)
+            return AddedKey(key)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeServiceKey:
+    """At once: the tokens that it got count no more here, and elsewhere until they expire.
+
+    Raises ServiceAccountNotFound, KeyNotFound, PermissionMissing, ReauthenticationRequired.
+    """
+
+    db: Database
+    role_book: RoleBook
+    requires: ClassVar = Permission.SERVICE_ACCOUNTS_WRITE
+    is_sensitive: ClassVar = True
+    refuses: ClassVar = (ServiceAccountNotFound, KeyNotFound, PermissionMissing, ReauthenticationRequired)
+
+    async def __call__(self, caller: Actor, account_id: ServiceAccountId, key_id: UUID) -> None:
+        caller.require(self.requires)
+        caller.require_fresh()
+        async with self.db.begin() as tx:
+            await load_for_act(tx, caller, account_id, self.role_book)
+            if not await store.revoke_service_key(tx, key_id, account_id):
+                raise KeyNotFound
+            await _record(tx, caller, EventName.SERVICE_KEY_REVOKED, account_id, key_id)
+
+    async def by_id(self, caller: Actor, key_id: UUID) -> None:
+        """The same, for who knows the key only. Raises KeyNotFound."""
+        found = await store.find_service_key(self.db, key_id)
+        if found is None:
+            raise KeyNotFound
+        await self(caller, found.account_id, key_id)
+
+
+def check_key(scopes: Sequence[str] | None, lifetime: timedelta | None) -> timedelta:
+    """How long a key lives. Raises InvalidInput."""
+    lives = DEFAULT_LIFETIME if lifetime is None else lifetime
+    if not timedelta(minutes=1) <= lives <= MAX_LIFETIME:
+        message = f"Use a minute to {MAX_LIFETIME.days} days."
+        raise InvalidInput(FieldError("/ttl_days", "out_of_range", message))
+    if unknown := sorted(set(scopes or ()) - set(Permission)):
+        known = ", ".join(sorted(Permission))
+        message = f"{unknown[0]!r:.80} is no permission. There are: {known}."
+        raise InvalidInput(FieldError("/scopes", "scope_unknown", message))
+    return lives
+
+
+async def make_secret(
+    tx: Tx,
+    caller: Actor,
+    account_id: ServiceAccountId,
+    scopes: Sequence[str] | None,
+    lifetime: timedelta,
+) -> tuple[ServiceKey, Secret]:
+    """A key that is a secret, recorded."""
+    secret = new_machine_secret(SecretKind.SERVICE_KEY)
+    new = NewServiceKey(
+        new_uuid(), account_id, scopes, lifetime, digest=digest(secret.reveal()), hint=hint_of(secret)
+    )
+    key = await store.add_service_key(tx, new)
+    await _record(tx, caller, EventName.SERVICE_KEY_ADDED, account_id, key.id)
+    return key, secret
+
+
+async def require_covering_roles(
+    db: Runner, caller: Actor, roles: Sequence[str], role_book: RoleBook
+) -> None:
+    """Raises PermissionMissing: nobody rises by making a machine that may do more."""
+    caller.require_covering(await role_book.of_roles(db, roles))
+
+
+async def load_for_act(
+    tx: Tx, caller: Actor, account_id: ServiceAccountId, role_book: RoleBook
+) -> ServiceAccount:
+    """Locked, and one that may do no more than the caller. Raises ServiceAccountNotFound, PermissionMissing."""
+    account = await store.find_account_for_update(tx, account_id)
+    if account is None:
+        raise ServiceAccountNotFound
+    await require_covering_roles(tx, caller, account.roles, role_book)
+    return account
+
+
+def _parsed(public_key: str, algorithm: str | None) -> tuple[str, str]:
+    try:
+        chosen, pem = parse_public_key(public_key, algorithm)
+    except UnsoundKey as error:
+        raise InvalidInput(FieldError("/public_key", "public_key_invalid", f"This key is {error}.")) from None
+    return chosen.value, pem
+
+
+async def _record(tx: Tx, caller: Actor, event: EventName, account_id: UUID, key_id: UUID) -> None:
+    await trail.record(
+        tx,
+        Event(
+            event,
+            actor_id=caller.user_id,
+            subject_id=account_id,
+            session_id=caller.credential_id,
+            detail={"key": str(key_id)},
+        ),
+    )
