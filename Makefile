@@ -18,6 +18,10 @@ MUTANTS        := $(BIN)/python -m bench.mutants
 BENCH          := $(BIN)/python -m bench
 BENCH_MILLION  := $(BIN)/python -m bench.million
 
+# Examples listen here, and ask Keystead at KEYSTEAD_URL, http://127.0.0.1:3000 by default.
+PORT     ?= 4000
+EXAMPLES := fastapi django flask express go
+
 CHECKS := format code types imports dependencies migrations workflows generated docs
 
 # Stamps name what they stand for (the folder, the contents of the locks), so that a moved checkout or another
@@ -29,7 +33,7 @@ DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated bench bench-million mutants \
-        prove-rotation prove-tickets check $(addprefix check-,$(CHECKS))
+        prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +120,27 @@ bench: $(DEV) ## Measure requests per second and start times
 
 bench-million: $(DEV) ## Import a million users and time the listing among them (long; ARGS="--users 100000")
 	@$(BENCH_MILLION) $(ARGS)
+
+examples: ## List the examples, which run against `make serve`
+	@printf 'make example-%s\n' $(EXAMPLES); echo "What each shows: docs/examples/index.md"
+
+# As this checkout has the package; elsewhere: pip install -r requirements.txt
+example-fastapi example-django example-flask: export PYTHONPATH = packages/keystead-verify/src
+
+example-fastapi: $(DEV)
+	@exec $(BIN)/uvicorn --app-dir examples/fastapi main:app --port $(PORT)
+
+example-django: $(DEV)
+	@exec $(BIN)/python examples/django/manage.py runserver --noreload $(PORT)
+
+example-flask: $(DEV)
+	@exec $(BIN)/flask --app examples/flask/main run --port $(PORT)
+
+example-express:
+	@cd examples/express && npm install --no-package-lock --no-audit --no-fund && PORT=$(PORT) exec node server.js
+
+example-go:
+	@cd examples/go && PORT=$(PORT) exec go run .
 
 clean: ## Remove the environment and every cache; your data stays
 	@rm -rf .venv build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

@@ -1,0 +1,3 @@
+module example.com/keystead-example-go
+
+go 1.23
