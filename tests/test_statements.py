@@ -16,8 +16,10 @@ import keystead
 from keystead.applications.store import StoredApplication
 from keystead.audit.store import StoredEvent
 from keystead.auth import identify, refresh, start_session
+from keystead.auth.authenticate_client import FoundClient
 from keystead.auth.reauthenticate import Replaceable
 from keystead.jwt.types import KeyRecord
+from keystead.machines.types import ApiKey, ServiceAccount, ServiceKey
 from keystead.notices.store import KeptRequest, MailRequest, StoredMail
 from keystead.roles.store import StoredRole
 from keystead.sessions.store import EndedSession, StoredHistory, StoredSession
@@ -46,6 +48,17 @@ ROWS = {
     "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
     "keystead.auth.refresh.ROTATE": refresh.Judgement,
     "keystead.auth.start_session.START_SESSION": LiveSession,  # and whether the device is new
+    "keystead.auth.authenticate_client.FIND_CLIENT": FoundClient,
+    "keystead.machines.store.LIST_ACCOUNTS": ServiceAccount,
+    "keystead.machines.store.FIND_ACCOUNT": ServiceAccount,
+    "keystead.machines.store.FIND_ACCOUNT_BY_NAME": ServiceAccount,
+    "keystead.machines.store.LOCK_ACCOUNT": ServiceAccount,
+    "keystead.machines.store.LIST_SERVICE_KEYS": ServiceKey,
+    "keystead.machines.store.FIND_SERVICE_KEY": ServiceKey,
+    "keystead.machines.store.ADD_SERVICE_KEY": ServiceKey,
+    "keystead.machines.store.LIST_API_KEYS": ApiKey,
+    "keystead.machines.store.LIST_API_KEYS_KEPT": ApiKey,
+    "keystead.machines.store.ADD_API_KEY": ApiKey,
     "keystead.jwt.store.LIST_KEYS": KeyRecord,
     "keystead.notices.store.CLAIM": StoredMail,
     "keystead.notices.store.LIST_LATEST": StoredMail,

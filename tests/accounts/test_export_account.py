@@ -22,6 +22,7 @@ EXPORT = f"{ME}/export"
 
 # Every column that names a person, and the part of the bundle where its rows stand. A new one is decided about here.
 NAMING = {
+    ("api_keys", "user_id"): "api_keys",
     ("audit_events", "actor_id"): None,  # what somebody does to others is about those
     ("audit_events", "subject_id"): "events",
     ("data_keys", "owner_id"): None,  # a key: it opens what is exported
@@ -37,7 +38,13 @@ NAMING = {
 }
 # Columns of the type that name something else.
 OTHERS = {
+    ("api_keys", "id"),
     ("audit_events", "session_id"),
+    ("service_account_roles", "account_id"),
+    ("service_accounts", "id"),
+    ("service_keys", "account_id"),
+    ("service_keys", "id"),
+    ("used_assertions", "account_id"),
     ("mail_requests", "id"),
     ("mail_requests", "ticket_id"),
     ("mails", "id"),
@@ -100,6 +107,10 @@ async def full_life(post):
 
     person, other = await sign_in("first/1"), await sign_in(canaries.user_agent)
     await post.client.post("/api/v1/auth/logout", headers=other.bearer)
+    for name in ("laptop", "pipeline"):
+        key = {"name": name, "scopes": ["account:read"]}
+        made = await post.client.post(f"{ME}/api-keys", json=key, headers=person.bearer)
+        assert made.status_code == 201
     root = await post.service.make_admin()
     for path, name, by in (
         (ME, "preferences", person),

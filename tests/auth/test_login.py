@@ -66,7 +66,11 @@ async def test_a_password_that_changed_during_the_check_starts_no_session(client
     holder = Holder(stored["id"], stored["wrapped"], password_version=2)
     async with db.begin() as tx:
         session = await core.auth.login.start_session(
-            tx, holder, origin=Origin("127.0.0.1", ""), application=core.applications.book.default, amr=("pwd",)
+            tx,
+            holder,
+            origin=Origin("127.0.0.1", ""),
+            application=core.applications.book.default,
+            amr=("pwd",),
         )
     assert session is None
     assert person.id

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.anyio
 REGISTER = "/api/v1/auth/register"
 ME = "/api/v1/users/me"
 # Ids of nothing: no such request gets as far as to look for them.
-NAMES = dict.fromkeys(("user_id", "session_id"), "01890000-0000-7000-8000-000000000000") | {"name": "user"}
+ID = "01890000-0000-7000-8000-000000000000"
+NAMES = dict.fromkeys(("user_id", "session_id", "account_id", "key_id"), ID) | {
+    "name": "user",
+    "client_id": "nothing",
+}
 
 
 async def send_to(service, route, content, admin, **headers):

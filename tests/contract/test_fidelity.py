@@ -313,10 +313,8 @@ async def test_asvs_v5_6_3_2_a_fresh_installation_has_no_account(production):
 async def test_asvs_v5_9_1_3_any_library_verifies_an_access_token_with_what_is_published(production):
     admin = await production.make_admin()
     metadata = (await production.client.get("/.well-known/openid-configuration")).json()
-    assert metadata == {
-        "issuer": "https://id.example",
-        "jwks_uri": "https://id.example/.well-known/jwks.json",
-    }
+    assert metadata["issuer"] == "https://id.example"
+    assert metadata["jwks_uri"] == "https://id.example/.well-known/jwks.json"
 
     keys = (await production.client.get("/.well-known/jwks.json")).json()
     kid = jwt.get_unverified_header(admin.access_token)["kid"]

@@ -135,9 +135,15 @@ async def test_the_issuer_and_every_link_come_from_the_settings(cluster):
     async with serving(cluster, SERVER__PUBLIC_URL="https://id.example/auth/") as service:
         spoofed = {"host": "evil.example", "x-forwarded-host": "evil.example", "x-forwarded-proto": "http"}
         answer = await service.client.get("/.well-known/openid-configuration", headers=spoofed)
-        assert answer.json() == {
-            "issuer": "https://id.example/auth",
-            "jwks_uri": "https://id.example/auth/.well-known/jwks.json",
+        base = "https://id.example/auth"
+        metadata = answer.json()
+        assert metadata["issuer"] == base
+        urls = {name: url for name, url in metadata.items() if name.endswith(("_uri", "_endpoint"))}
+        assert urls == {
+            "jwks_uri": f"{base}/.well-known/jwks.json",
+            "token_endpoint": f"{base}/api/v1/auth/token",
+            "introspection_endpoint": f"{base}/api/v1/auth/token/introspect",
+            "revocation_endpoint": f"{base}/api/v1/auth/token/revoke",
         }
 
 

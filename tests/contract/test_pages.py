@@ -73,7 +73,7 @@ def checked(answer, status: int) -> Page:
     """Every page is one that everybody can use, under the policy of pages, and stays with its visitor alone."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.headers["vary"] == "Accept-Language"
+    assert answer.headers["vary"] == "Accept-Language, Origin"
     check_headers(answer, policy=PAGE_POLICY)
     page = read_page(answer.text)
     assert find_barriers(page) == []

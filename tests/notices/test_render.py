@@ -19,6 +19,7 @@ FACTS = {
     "expires_in": "1800",
     "inviter": "Grace Hopper",
     "device": "Firefox on Linux",
+    "key_name": "laptop",
     "address": "2001:db8::7",
     "at": "2026-01-31T13:30:00+01:00",
 }

@@ -23,7 +23,7 @@ from keystead.users.add_user import AddUser, NewUser, check_new_user
 from keystead.users.email import EmailAddress, parse_email
 from keystead.users.passwords import Hasher, PasswordRules
 from keystead.users.profile import check_name, check_object
-from keystead.users.types import NO_PASSWORD, EmailTaken, IdTaken, UserStatus
+from keystead.users.types import NO_PASSWORD, EmailTaken, IdTaken, UserNotFound, UserStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ class AccountWanted:
 class CreateUser:
     """An active user whose address the creator vouches for.
 
-    Raises InvalidInput, EmailTaken, IdTaken, KeyReused, PermissionMissing, Overloaded.
+    Raises InvalidInput, EmailTaken, IdTaken, KeyReused, PermissionMissing, Overloaded; UserNotFound where
+    a repeated request comes after the user was erased.
     """
 
     db: Database
@@ -61,7 +62,15 @@ class CreateUser:
     show_user: ShowUser
     repeats: Repeats
     requires: ClassVar = AnyOf((Permission.USERS_CREATE, Permission.USERS_IMPORT))
-    refuses: ClassVar = (InvalidInput, EmailTaken, IdTaken, KeyReused, PermissionMissing, Overloaded)
+    refuses: ClassVar = (
+        InvalidInput,
+        EmailTaken,
+        IdTaken,
+        KeyReused,
+        UserNotFound,
+        PermissionMissing,
+        Overloaded,
+    )
 
     async def __call__(self, actor: Actor, wanted: AccountWanted, *, once: Once | None = None) -> Account:
         actor.require(Permission.USERS_IMPORT if wanted.is_import else Permission.USERS_CREATE)

@@ -29,7 +29,7 @@ from keystead.users.add_user import AddUser, NewUser
 from keystead.users.email import EmailAddress, parse_email
 from keystead.users.passwords import Hasher, PasswordRules
 from keystead.users.profile import ShowProfile, check_name, seal_name
-from keystead.users.types import NO_PASSWORD, EmailTaken, UserStatus
+from keystead.users.types import NO_PASSWORD, EmailTaken, UserNotFound, UserStatus
 from keystead.vault import Vault
 
 
@@ -57,7 +57,14 @@ class Invite:
     applications: Applications
     show_user: ShowUser
     requires: ClassVar = Permission.USERS_CREATE
-    refuses: ClassVar = (InvalidInput, EmailTaken, KeyReused, PermissionMissing, ReauthenticationRequired)
+    refuses: ClassVar = (
+        InvalidInput,
+        EmailTaken,
+        KeyReused,
+        UserNotFound,
+        PermissionMissing,
+        ReauthenticationRequired,
+    )
 
     async def __call__(
         self,

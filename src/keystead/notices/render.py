@@ -28,6 +28,7 @@ _SAMPLE = {
     "expires_in": "1800",
     "inviter": "Ada Example",
     "device": "Firefox on Linux",
+    "key_name": "laptop",
     "address": "203.0.113.7",
     "at": "2026-01-31T12:00:00+00:00",
 }

@@ -102,7 +102,6 @@ class PathApp:
         self._methods = methods
         self._allow = ", ".join(_with_head(methods))
         self._environment = environment
-        self._refuse = refuse_oauth if any(route.speaks_oauth for route in methods.values()) else refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["keystead.route"] = self._path
@@ -111,16 +110,20 @@ class PathApp:
             async with asyncio.timeout(self._environment.settings.server.request_timeout_secs):
                 messages = _encode(await self._reply(request))
         except Refusal as refusal:
-            messages = _encode(self._refuse(refusal))
+            messages = _encode(self._refuse(request, refusal))
         except TimeoutError:
-            messages = _encode(self._refuse(RequestTimeout()))
+            messages = _encode(self._refuse(request, RequestTimeout()))
         except ClientDisconnect:
             return
         except Exception:
             log.exception("request.failed")
-            messages = _encode(self._refuse(InternalError()))
+            messages = _encode(self._refuse(request, InternalError()))
         for message in messages:
             await send(message)
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Reply:
+        route = self._methods.get(request.method)
+        return refuse_oauth(refusal) if route is not None and route.speaks_oauth else refuse(refusal)
 
     async def _reply(self, request: Request) -> Reply:
         _check_edges(request)
