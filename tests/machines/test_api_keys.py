@@ -122,6 +122,8 @@ async def test_what_ends_a_key_holds_at_once(client, core, clock, db, ended):
         case "owner erased":
             assert (await client.delete(ME, headers=person.bearer)).status_code == 204
             assert await db.fetch("SELECT 1 FROM api_keys") == []
+        case _:
+            raise AssertionError(ended)
     assert (await client.get(ME, headers=headers)).status_code == 401
 
 

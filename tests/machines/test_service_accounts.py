@@ -5,6 +5,7 @@ import hmac
 import json
 from base64 import b64encode
 from datetime import timedelta
+from typing import Any
 
 import jwt as pyjwt
 import pytest
@@ -98,6 +99,8 @@ async def test_what_ends_holds_at_once_on_every_route(client, core, clock, ended
             await clock.advance(timedelta(seconds=121))
         case "role lost":
             await core.machines.change(Operator(), account.id, roles=["user"])
+        case _:
+            raise AssertionError(ended)
     answer = await client.get("/api/v1/users", headers=headers)
     assert answer.status_code == (403 if ended == "role lost" else 401), (account_id, key_id)
     again = await get_token(client, machine)
@@ -316,7 +319,7 @@ async def test_cve_class_26_of_many_at_once_one_assertion_counts_once(client, co
     assert len(await db.fetch("SELECT 1 FROM used_assertions")) == 1
 
 
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "another audience": {"aud": "https://evil.example"},
     "audiences": {"aud": ["http://127.0.0.1:3000", "https://evil.example"]},
     "another issuer": {"iss": "somebody"},
@@ -349,7 +352,7 @@ async def test_cve_class_01_an_assertion_is_signed_by_the_key_it_names(client, c
         "by another account": assertion(machine, other_private, other_kid, clock),
         "of no key": assertion(machine, private, "01890000-0000-7000-8000-000000000000", clock),
         "of a secret": assertion(machine, private, machine.key_id, clock),
-        "not signed": pyjwt.encode({"iss": machine.client_id}, None, algorithm="none", headers={"kid": kid}),
+        "not signed": pyjwt.encode({"iss": machine.client_id}, "", algorithm="none", headers={"kid": kid}),
         "of another type": assertion(machine, private, kid, clock, headers={"typ": "at+jwt"}),
         "nonsense": "a.b.c",
         "empty": "",

@@ -177,7 +177,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    TokenTooLarge: HTTPStatus.INTERNAL_SERVER_ERROR,  # the operator's to mend, not the client's
+    TokenTooLarge: HTTPStatus.CONFLICT,  # of what is stored about the account with what a token can hold
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
