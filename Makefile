@@ -20,7 +20,7 @@ BENCH_MILLION  := $(BIN)/python -m bench.million
 
 # Examples listen here, and ask Keystead at KEYSTEAD_URL, http://127.0.0.1:3000 by default.
 PORT     ?= 4000
-EXAMPLES := fastapi django flask express go
+EXAMPLES := fastapi django flask express go spa-cookie spa-token
 
 CHECKS := format code types imports dependencies migrations workflows generated docs
 
@@ -141,6 +141,10 @@ example-express:
 
 example-go:
 	@cd examples/go && PORT=$(PORT) exec go run .
+
+example-spa-cookie example-spa-token: $(ENVIRONMENT)
+	@echo "Open http://127.0.0.1:$(PORT)/$(@:example-%=%)/"
+	@exec $(BIN)/python -m http.server --bind 127.0.0.1 --directory examples $(PORT)
 
 clean: ## Remove the environment and every cache; your data stays
 	@rm -rf .venv build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \

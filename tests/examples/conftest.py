@@ -13,6 +13,7 @@ from keystead.core import open_core
 from keystead.jwt.types import SigningKey
 from keystead.kernel.clock import Clock
 from tests.conftest import settings_for
+from tests.examples.front_ends import front_ends
 from tests.jwt.forging import compact, signer
 from tests.support.databases import Urls
 from tests.support.people import PASSWORD, make_user, new_email
@@ -97,3 +98,10 @@ async def keystead(cluster):
         for who, email in emails.items():
             await make_user(running.core, email, is_admin=who == "admin")
         yield Keystead(server.base_url, urls, client, running.keyring.current(Clock().now()), emails)
+
+
+@pytest.fixture(scope="session")
+async def place(cluster, tmp_path_factory):
+    """The front ends, in a browser."""
+    async with front_ends(cluster, tmp_path_factory.mktemp("front_ends")) as made:
+        yield made
