@@ -19,6 +19,7 @@ from keystead.accounts.close_account import CloseAccount, Erase, EraseAgain
 from keystead.accounts.confirm_password import ConfirmPassword
 from keystead.accounts.create_user import CreateUser
 from keystead.accounts.deliver_mail import DeliverMail, ReadMail, SendTestMail
+from keystead.accounts.develop import Seed, SignInAs
 from keystead.accounts.export_account import ExportAccount
 from keystead.accounts.export_users import ExportUsers
 from keystead.accounts.import_users import ImportUsers, PreviewImport
@@ -134,6 +135,14 @@ class SessionVerbs:
     show: ShowSession
     end: EndSession
     end_all: EndSessionsOfUser
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentVerbs:
+    """For whoever builds on Keystead: neither asks for a proof."""
+
+    sign_in_as: SignInAs
+    seed: Seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +263,7 @@ class Core:
     mail: MailVerbs
     keys: KeyVerbs
     operations: OperationVerbs
+    development: DevelopmentVerbs | None  # None in production
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +423,7 @@ def _wire(
             _sweep(parts),
             ListErasures(db),
         ),
+        development=None if settings.profile == "production" else _development_verbs(parts),
     )
 
 
@@ -473,6 +484,22 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
         introspect=Introspect(identify),
         sign_introspection=SignIntrospection(parts.issuer),
         revoke_token=RevokeToken(db, identify, parts.refresh_tokens),
+    )
+
+
+def _development_verbs(parts: _Parts) -> DevelopmentVerbs:
+    db, vault = parts.db, parts.vault
+    return DevelopmentVerbs(
+        sign_in_as=SignInAs(
+            db,
+            vault,
+            parts.applications,
+            parts.create_user,
+            SetRoles(db, parts.load_for_act, parts.role_book, parts.show_user),
+            parts.start_session,
+            parts.issue_token_pair,
+        ),
+        seed=Seed(parts.hasher, ImportUsers(db, vault, JudgeIncoming(vault))),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from keystead import __version__
-from keystead.cli import config, dump, erasures, keys, mail, migrate, users
+from keystead.cli import config, dev, dump, erasures, keys, mail, migrate, service_accounts, users
 from keystead.cli.running import load_settings
 from keystead.serving.prepare import prepare
 from keystead.serving.supervisor import serve as serve_until_stopped
@@ -18,11 +18,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(config.app, name="config")
+app.add_typer(dev.app, name="dev")
 app.add_typer(dump.app, name="dump")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(keys.app, name="keys")
 app.add_typer(mail.app, name="mail")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(service_accounts.app, name="service-accounts")
 app.add_typer(users.app, name="users")
 
 

@@ -69,8 +69,16 @@ def read_secret_line() -> str:
 
 def _explain(refusal: Refusal) -> str:
     details = (
-        f"  {name}: {item.get('message', item) if isinstance(item, dict) else item}"
+        _detail(name, item)
         for name, value in refusal.detail.items()
         for item in (value if isinstance(value, list) else [value])
     )
     return "\n".join((refusal.message, *details))
+
+
+def _detail(name: str, item: object) -> str:
+    """A bad field under its own name."""
+    if isinstance(item, dict) and "message" in item:
+        field = str(item.get("pointer", "")).strip("/")
+        return f"  {field or name}: {item['message']}"
+    return f"  {name}: {item}"
