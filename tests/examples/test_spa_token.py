@@ -159,6 +159,20 @@ async def test_without_a_network_a_person_stays_signed_in(place):
         await tabs.visitor.is_told("20 answers.")
 
 
+async def test_a_service_that_cannot_refresh_at_the_moment_signs_nobody_out(place):
+    async with signed_in(place) as tabs:
+        tabs.expire()
+        readable = {"access-control-allow-origin": "*"}
+        for status in (503, 429):
+            answer = {"status": status, "headers": readable}
+            await tabs.visitor.context.route(REFRESH, lambda route, answer=answer: route.fulfill(**answer))
+            await tabs.visitor.click("Ask twenty times at once")
+            await tabs.visitor.is_told("The token is not valid.")
+            await tabs.visitor.context.unroute(REFRESH)
+        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.is_told("20 answers.")
+
+
 async def test_a_session_that_has_ended_signs_every_tab_out(place):
     async with signed_in(place) as tabs:
         other = await tabs.open()
