@@ -6,6 +6,7 @@ import time
 from base64 import urlsafe_b64decode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,13 +160,15 @@ async def test_without_a_network_a_person_stays_signed_in(place):
         await tabs.visitor.is_told("20 answers.")
 
 
+async def refuse(route, *, status):
+    await route.fulfill(status=status, headers={"access-control-allow-origin": "*"})
+
+
 async def test_a_service_that_cannot_refresh_at_the_moment_signs_nobody_out(place):
     async with signed_in(place) as tabs:
         tabs.expire()
-        readable = {"access-control-allow-origin": "*"}
         for status in (503, 429):
-            answer = {"status": status, "headers": readable}
-            await tabs.visitor.context.route(REFRESH, lambda route, answer=answer: route.fulfill(**answer))
+            await tabs.visitor.context.route(REFRESH, partial(refuse, status=status))
             await tabs.visitor.click("Ask twenty times at once")
             await tabs.visitor.is_told("The token is not valid.")
             await tabs.visitor.context.unroute(REFRESH)
