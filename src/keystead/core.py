@@ -68,6 +68,7 @@ from keystead.auth.register import Register
 from keystead.auth.revoke import RevokeToken
 from keystead.auth.start_session import StartSession
 from keystead.auth.token_pair import IssueTokenPair
+from keystead.hooks.call import Hooks
 from keystead.jwt.issuer import TokenIssuer
 from keystead.jwt.keyring import Keyring, LoadKeys
 from keystead.jwt.read_key_set import ReadKeySet
@@ -90,7 +91,13 @@ from keystead.roles.book import RoleBook
 from keystead.roles.define import AddRole, DeleteRole, ListRoles, ReplaceRole, ShowRole
 from keystead.sessions.listing import EndSession, EndSessionsOfUser, ListSessions, ShowSession
 from keystead.sessions.refresh_token import RefreshTokens
-from keystead.settings import Settings, configured_applications, defaults_of
+from keystead.settings import (
+    Settings,
+    configured_applications,
+    configured_hooks,
+    defaults_of,
+    hook_destinations,
+)
 from keystead.tickets.desk import Desk, TicketTokens
 from keystead.tickets.peek import Peek
 from keystead.tickets.repeats import Repeats
@@ -293,6 +300,8 @@ async def open_core(
         ),
     )
     redis = Redis(_required(settings.redis.url, "redis.url"))
+    clock = clock or Clock()
+    hooks = Hooks(configured_hooks(settings), hook_destinations(settings), clock)
     threads = max(1, (auth.hash_threads or os.cpu_count() or 1) // workers)
     hasher = Hasher(
         Argon2Cost(auth.argon2.memory_kib, auth.argon2.iterations, auth.argon2.parallelism),
@@ -305,13 +314,14 @@ async def open_core(
             db, _required(auth.jwt_secret, "auth.jwt_secret"), auth.jwt_secret_previous
         )
         keyring = Keyring(LoadKeys(db, vault))
-        core = _wire(settings, db, redis, hasher, vault, keyring, clock or Clock())
+        core = _wire(settings, db, redis, hasher, vault, keyring, hooks, clock)
         await core.keys.ensure()
         await core.applications.book.refresh()
         await keyring.refresh()
         yield Running(core, keyring)
     finally:
         hasher.close()
+        await hooks.close()
         await redis.close()
         await db.close()
 
@@ -327,6 +337,7 @@ class _Parts:
         hasher: Hasher,
         vault: Vault,
         keyring: Keyring,
+        hooks: Hooks,
         clock: Clock,
     ) -> None:
         auth, links = settings.auth, settings.auth.links
@@ -337,6 +348,7 @@ class _Parts:
         self.vault = vault
         self.keyring = keyring
         self.clock = clock
+        self.hooks = hooks
         self.applications = Applications(
             db,
             defaults_of(settings),
@@ -350,7 +362,7 @@ class _Parts:
         self.show_profile = ShowProfile(vault)
         self.map_claims = MapClaims(db, self.show_profile)
         self.issue_token_pair = IssueTokenPair(
-            self.issuer, self.refresh_tokens, self.applications, self.map_claims
+            self.issuer, self.refresh_tokens, self.applications, self.map_claims, hooks
         )
         self.start_session = StartSession(vault, auth.max_sessions)
         self.role_book = RoleBook(db)
@@ -383,9 +395,10 @@ def _wire(
     hasher: Hasher,
     vault: Vault,
     keyring: Keyring,
+    hooks: Hooks,
     clock: Clock,
 ) -> Core:
-    parts = _Parts(settings, db, redis, hasher, vault, keyring, clock)
+    parts = _Parts(settings, db, redis, hasher, vault, keyring, hooks, clock)
     check_health = CheckHealth(db, redis, keyring, clock)
     return Core(
         applications=ApplicationVerbs(
@@ -453,9 +466,12 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
             parts.show_profile,
             parts.start_session,
             parts.issue_token_pair,
+            parts.hooks,
             require_verified_email=parts.settings.auth.require_verified_email,
         ),
-        login=Login(db, vault, parts.applications, hasher, parts.start_session, parts.issue_token_pair),
+        login=Login(
+            db, vault, parts.applications, hasher, parts.start_session, parts.issue_token_pair, parts.hooks
+        ),
         refresh=Refresh(db, parts.refresh_tokens, parts.applications, parts.issue_token_pair),
         logout=logout,
         logout_with_refresh_token=LogoutWithRefreshToken(logout, parts.refresh_tokens),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from keystead.applications.book import Applications
 from keystead.auth.start_session import Holder, StartSession
-from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing, SessionRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput
@@ -49,6 +49,7 @@ class IssueSession:
         InvalidInput,
         KeyReused,
         SessionNotFound,
+        *TOKEN_REFUSALS,
     )
 
     async def __call__(

@@ -9,13 +9,17 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import EmailUnverified, LoginRefused
 from keystead.auth.start_session import Holder, StartSession
-from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
+from keystead.hooks.call import Hooks
+from keystead.hooks.types import HookPoint, HookRefused, HookUnavailable
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
-from keystead.sessions.types import LiveSession
+from keystead.sessions import store as sessions
+from keystead.sessions.listing import record_end
+from keystead.sessions.types import EndReason, LiveSession
 from keystead.users import store
 from keystead.users.email import EmailAddress, parse_email
 from keystead.users.passwords import Hasher, require_hashable
@@ -39,8 +43,15 @@ class Login:
     hasher: Hasher
     start_session: StartSession
     issue_token_pair: IssueTokenPair
+    hooks: Hooks
     requires: ClassVar = Access.PUBLIC
-    refuses: ClassVar = (LoginRefused, EmailUnverified, InvalidInput, Overloaded)
+    refuses: ClassVar = (
+        LoginRefused,
+        EmailUnverified,
+        InvalidInput,
+        Overloaded,
+        *TOKEN_REFUSALS,
+    )
 
     async def __call__(
         self, *, email: str, password: str, origin: Origin, client_id: str | None = None
@@ -62,6 +73,7 @@ class Login:
         session = await self._admit(credential, origin, application)
         if session is None:  # disabled, locked, or the password changed while this one was being hashed
             raise await self._refusal(credential)
+        await self._tell(session, origin)
         AUTH_ATTEMPTS.labels("login", "admitted").inc()
         if self.hasher.is_outdated(credential.password_hash):
             await self._renew(credential, password)
@@ -80,6 +92,25 @@ class Login:
         holder = Holder(credential.user_id, credential.data_key_wrapped, credential.password_version)
         async with self.db.begin() as tx:
             return await self.start_session(tx, holder, origin=origin, application=application, amr=("pwd",))
+
+    async def _tell(self, session: LiveSession, origin: Origin) -> None:
+        """The hook after a login; when it says no, or must be asked and is not there, the session has ended."""
+        if not self.hooks.has(HookPoint.AFTER_LOGIN):
+            return
+        facts = {
+            "application": session.client_id,
+            "user": {"id": session.user_id},
+            "session": {"id": session.id, "address": origin.address, "user_agent": origin.user_agent},
+        }
+        try:
+            await self.hooks(HookPoint.AFTER_LOGIN, facts)
+        except (HookRefused, HookUnavailable):
+            AUTH_ATTEMPTS.labels("login", "hook_refused").inc()
+            async with self.db.begin() as tx:
+                ended = await sessions.end(tx, session.id, EndReason.HOOK_REFUSED)
+                if ended is not None:
+                    await record_end(tx, ended, EndReason.HOOK_REFUSED, actor_id=None)
+            raise
 
     async def _renew(self, credential: Credential, password: str) -> None:
         with suppress(Overloaded):  # another login will do it

@@ -8,7 +8,7 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
 from keystead.auth.start_session import Holder, Overtaken, StartSession
-from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.jwt.types import AccessClaims
 from keystead.jwt.verifier import TokenVerifier
 from keystead.kernel.application import Application
@@ -71,7 +71,7 @@ class Reauthenticate:
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.SIGNED_IN_WITH_PASSWORD
-    refuses: ClassVar = (NotSignedIn, LoginRefused, InvalidInput, Overloaded)
+    refuses: ClassVar = (NotSignedIn, LoginRefused, InvalidInput, Overloaded, *TOKEN_REFUSALS)
 
     async def __call__(self, access_token: str, *, password: str, origin: Origin) -> TokenPair:
         claims = await self.verifier.verify_session(access_token, now=self.clock.now())

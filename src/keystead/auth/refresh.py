@@ -7,7 +7,7 @@ from typing import ClassVar
 from keystead.applications.book import Applications
 from keystead.audit.types import EventName
 from keystead.auth.refusals import RefreshRefused, RefreshTooOften
-from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.kernel.caller import Access
 from keystead.kernel.db import Database
 from keystead.kernel.ids import SessionId, UserId
@@ -134,7 +134,7 @@ class Refresh:
     applications: Applications
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.REFRESH_TOKEN
-    refuses: ClassVar = (RefreshRefused, RefreshTooOften)
+    refuses: ClassVar = (RefreshRefused, RefreshTooOften, *TOKEN_REFUSALS)
 
     async def __call__(self, token: str) -> TokenPair:
         claim = self.refresh_tokens.read(token)

@@ -7,7 +7,9 @@ from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.auth.start_session import Holder, StartSession
-from keystead.auth.token_pair import IssueTokenPair, TokenPair
+from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
+from keystead.hooks.call import Hooks
+from keystead.hooks.types import HookPoint
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database, Tx
@@ -19,6 +21,7 @@ from keystead.roles import store as roles
 from keystead.roles.types import USER
 from keystead.users import store
 from keystead.users.add_user import AddUser, NewUser, check_new_user
+from keystead.users.email import EmailAddress
 from keystead.users.passwords import Hasher, PasswordRules
 from keystead.users.profile import ShowProfile
 from keystead.users.types import EmailTaken, StoredUser, User, UserStatus
@@ -41,7 +44,8 @@ class VerificationRequired:
 @dataclass(frozen=True, slots=True)
 class Register:
     """Where addresses must be proven, every call adds a pending attempt, does the same work and answers alike;
-    otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded."""
+    otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded,
+    HookRefused, HookUnavailable."""
 
     db: Database
     vault: Vault
@@ -52,9 +56,10 @@ class Register:
     show_profile: ShowProfile
     start_session: StartSession
     issue_token_pair: IssueTokenPair
+    hooks: Hooks
     require_verified_email: bool
     requires: ClassVar = Access.PUBLIC
-    refuses: ClassVar = (InvalidInput, EmailTaken, Overloaded)
+    refuses: ClassVar = (InvalidInput, EmailTaken, Overloaded, *TOKEN_REFUSALS)
 
     async def __call__(
         self,
@@ -67,6 +72,8 @@ class Register:
     ) -> Registered | VerificationRequired:
         application = await self.applications.choose(client_id)
         address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
+        # Asked before anything is looked up: it says the same of a free and of a taken address.
+        await self._ask(address, full_name, application)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
         hashed = await self.hasher.hash(password)
         new = NewUser(
@@ -85,6 +92,13 @@ class Register:
             return VerificationRequired()
         AUTH_ATTEMPTS.labels("register", "admitted").inc()
         return Registered(self.show_profile(stored), await self.issue_token_pair(session))
+
+    async def _ask(self, address: EmailAddress, full_name: str | None, application: Application) -> None:
+        if self.hooks.has(HookPoint.BEFORE_REGISTRATION):
+            user = {"email": address.display, "full_name": full_name}
+            await self.hooks(
+                HookPoint.BEFORE_REGISTRATION, {"application": application.client_id, "user": user}
+            )
 
     async def _add(self, tx: Tx, new: NewUser, application: Application) -> StoredUser:
         user_id = await self.add_user(tx, new)

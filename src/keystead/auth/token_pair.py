@@ -1,15 +1,23 @@
 """From a live session to the pair of tokens that its holder gets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from keystead.applications.book import Applications
 from keystead.auth.mapped_claims import MapClaims
-from keystead.jwt.issuer import TokenIssuer
+from keystead.hooks.call import Hooks
+from keystead.hooks.types import HookPoint, HookRefused, HookUnavailable
+from keystead.jwt.issuer import TokenIssuer, TokenTooLarge
+from keystead.kernel.application import Application
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
 from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.sessions.types import LiveSession
+
+# What may be said wherever a pair is issued, beside what the verb itself says.
+TOKEN_REFUSALS = (TokenTooLarge, HookRefused, HookUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +36,22 @@ class TokenPair:
 class IssueTokenPair:
     """A fresh access token, and the refresh token of the session's generation.
 
-    Raises NotSignedIn where the session's application is gone, TokenTooLarge.
+    Raises NotSignedIn where the session's application is gone, TokenTooLarge, and what the hook before a token does:
+    HookRefused, HookUnavailable. The session goes on: a refresh can be repeated as after a lost answer.
     """
 
     issuer: TokenIssuer
     refresh_tokens: RefreshTokens
     applications: Applications
     map_claims: MapClaims
+    hooks: Hooks
 
     async def __call__(self, session: LiveSession) -> TokenPair:
         application = await self.applications.require(session.client_id)
+        more = {
+            **await self.map_claims(session.user_id, application),
+            **await self._ask(session, application),
+        }
         access = self.issuer.issue(
             audience=application.audience,
             ttl=application.lifetimes.access_token,
@@ -49,7 +63,7 @@ class IssueTokenPair:
             amr=session.amr,
             roles=application.claims.show(session.roles),
             now=session.now,
-            more=await self.map_claims(session.user_id, application),
+            more=more,
         )
         JWT_TOKENS_ISSUED.inc()
         return TokenPair(
@@ -60,3 +74,17 @@ class IssueTokenPair:
             session_id=session.id,
             client_id=session.client_id,
         )
+
+    async def _ask(self, session: LiveSession, application: Application) -> Mapping[str, Any]:
+        """Claims of the hook's that the application lets it add."""
+        if not self.hooks.has(HookPoint.BEFORE_TOKEN):
+            return {}
+        answer = await self.hooks(
+            HookPoint.BEFORE_TOKEN,
+            {
+                "application": session.client_id,
+                "user": {"id": session.user_id, "roles": session.roles},
+                "session": {"id": session.id, "amr": session.amr, "auth_time": session.auth_time},
+            },
+        )
+        return {name: value for name, value in answer.claims.items() if name in application.claims.from_hook}

@@ -40,6 +40,13 @@ HTTP_REQUEST_DURATION = Histogram(
 )
 AUTH_ATTEMPTS = Counter("auth_attempts", "Attempts to prove an identity.", ["action", "outcome"])
 MAILS = Counter("mails", "What became of mails at each try.", ["kind", "outcome"])
+HOOK_CALLS = Counter("hook_calls", "Calls of hooks, and calls that were left out.", ["hook", "outcome"])
+HOOK_SECONDS = Histogram(
+    "hook_call_seconds",
+    "How long a hook took to answer, or to fail.",
+    ["hook"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 JWT_TOKENS_ISSUED = Counter("jwt_tokens_issued", "Access tokens signed.")
 DATABASE_CONNECTIONS_ACTIVE = Gauge(
     "database_connections_active",

@@ -23,6 +23,7 @@ class EndReason(StrEnum):
     USER_DISABLED = "user_disabled"
     USER_LOCKED = "user_locked"
     REVOKED = "revoked"
+    HOOK_REFUSED = "hook_refused"
 
 
 class SessionNotFound(Refusal):

@@ -2,6 +2,7 @@
 
 from keystead.settings.applications import configured_applications, defaults_of
 from keystead.settings.checks import SAMPLE_SECRETS
+from keystead.settings.hooks import configured_hooks, hook_destinations
 from keystead.settings.loading import NOT_YET, PROFILE_DEFAULTS, Loaded, load, masked
 from keystead.settings.sections import Cors, Settings
 
@@ -13,7 +14,9 @@ __all__ = [
     "Loaded",
     "Settings",
     "configured_applications",
+    "configured_hooks",
     "defaults_of",
+    "hook_destinations",
     "load",
     "masked",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 
 from keystead.applications.definition import find_faults, is_origin
+from keystead.hooks.signature import is_strong
+from keystead.hooks.types import HookPoint
 from keystead.kernel import config
 from keystead.kernel.secrets import Secret
 from keystead.settings.applications import defaults_of, definition_of
@@ -16,6 +18,7 @@ from keystead.settings.sections import Profile, Settings
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
 
 _SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
+_HOOK_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s#@]*)?", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
@@ -43,6 +46,7 @@ def find_problems(settings: Settings) -> Iterator[str]:
     yield from _find_bad_addresses(settings)
     yield from _find_bad_applications(settings)
     yield from _find_bad_mail(settings)
+    yield from _find_bad_hooks(settings)
 
 
 def _find_bad_addresses(settings: Settings) -> Iterator[str]:
@@ -50,9 +54,7 @@ def _find_bad_addresses(settings: Settings) -> Iterator[str]:
     if url is not None and not url.startswith(("http://", "https://")):
         yield "server.public_url must start with https:// (or http:// for a trial)."
     for network in settings.server.trusted_proxies:
-        try:
-            ip_network(network, strict=False)
-        except ValueError:
+        if not _is_network(network):
             yield f"server.trusted_proxies: {network!r} is no network; write it like 10.0.0.0/8 or 192.0.2.7."
     yield from _find_bad_origins("cors.allowed_origins", settings.cors.allowed_origins)
 
@@ -69,6 +71,35 @@ def _find_bad_applications(settings: Settings) -> Iterator[str]:
         for fault in find_faults(client_id, definition_of(section), defaults):
             place = "" if fault.pointer == "/client_id" else fault.pointer.replace("/", ".")
             yield f"applications.{client_id}{place}: {fault.message}"
+
+
+def _find_bad_hooks(settings: Settings) -> Iterator[str]:
+    for network in settings.hooks.allow_private:
+        if not _is_network(network):
+            yield f"hooks.allow_private: {network!r} is no network; write it like 10.1.2.0/24."
+    for point in HookPoint:
+        section = getattr(settings.hooks, point.value)
+        key = f"hooks.{point.value}"
+        if section.url is None:
+            continue
+        if not _HOOK_URL.fullmatch(section.url):
+            yield f"{key}.url: {section.url!r} is no address; write it like https://hooks.example.com/keystead."
+        elif section.url.startswith("http://") and not settings.hooks.allow_private:
+            yield f"{key}.url is not https://: what it is told could be read, and its answer forged, on the way."
+        if section.secret is None:
+            yield f"{key}.secret is not set: without it nobody can tell our calls from others."
+        for name in ("secret", "secret_previous"):
+            secret = getattr(section, name)
+            if secret is not None and not is_strong(secret):
+                yield f"{key}.{name} is too short: make one with openssl rand -base64 32, and write whsec_ before it."
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _find_bad_mail(settings: Settings) -> Iterator[str]:

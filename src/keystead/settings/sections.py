@@ -358,6 +358,40 @@ class ApplicationSection(_Section, frozen=True, kw_only=True):
     claims: Claims = Claims()
 
 
+class HookSection(_Section, frozen=True, kw_only=True):
+    url: Annotated[
+        str | None, Meta(description="Address of yours that is called; without one, nothing is.")
+    ] = None
+    secret: Annotated[
+        Secret | None, Meta(description="Signs the calls: `whsec_` and base64, or at least 32 characters.")
+    ] = None
+    secret_previous: Annotated[
+        Secret | None, Meta(description="The one before, which signs, too, while it is being replaced.")
+    ] = None
+    timeout_ms: Annotated[int, Meta(ge=50, le=5000, description="Longest wait for its answer.")] = 1000
+    on_failure: Annotated[
+        Literal["refuse", "allow"],
+        Meta(description="What it means when it does not answer as it should."),
+    ] = "refuse"
+
+
+class AfterLoginHook(HookSection, frozen=True, kw_only=True):
+    on_failure: Annotated[
+        Literal["refuse", "allow"],
+        Meta(description="What it means when it does not answer as it should."),
+    ] = "allow"
+
+
+class Hooks(_Section, frozen=True, kw_only=True):
+    before_registration: HookSection = HookSection()
+    before_token: HookSection = HookSection()
+    after_login: AfterLoginHook = AfterLoginHook()
+    allow_private: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks (CIDR) that hooks may be in, though they are not public."),
+    ] = ()
+
+
 class Privacy(_Section, frozen=True, kw_only=True):
     erasure_log: Annotated[
         Path | None,
@@ -397,6 +431,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     security_headers: SecurityHeaders = SecurityHeaders()
     mail: Mail = Mail()
     applications: dict[str, ApplicationSection] = {}
+    hooks: Hooks = Hooks()
     privacy: Privacy = Privacy()
     embedded: EmbeddedServers = EmbeddedServers()
     profile: Profile = "development"

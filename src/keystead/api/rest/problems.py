@@ -17,6 +17,7 @@ from keystead.auth.authenticate_client import InvalidClient
 from keystead.auth.client_credentials import ScopeInvalid
 from keystead.auth.refusals import EmailUnverified, LoginRefused, RefreshRefused, RefreshTooOften
 from keystead.auth.revoke import NotRevocable
+from keystead.hooks.types import HookRefused, HookUnavailable
 from keystead.jwt.issuer import TokenTooLarge
 from keystead.jwt.jws import TokenRejected
 from keystead.jwt.rotation import UnknownSigningKey
@@ -140,6 +141,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     TokenRejected: HTTPStatus.UNAUTHORIZED,
     CsrfRefused: HTTPStatus.FORBIDDEN,
     EmailUnverified: HTTPStatus.FORBIDDEN,
+    HookRefused: HTTPStatus.FORBIDDEN,
     OriginRefused: HTTPStatus.FORBIDDEN,
     PermissionMissing: HTTPStatus.FORBIDDEN,
     PreflightRefused: HTTPStatus.FORBIDDEN,
@@ -178,6 +180,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TokenTooLarge: HTTPStatus.CONFLICT,  # of what is stored about the account with what a token can hold
+    HookUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -1,0 +1,368 @@
+"""Hooks against a real service: what they are told, what they may say, and what their failures mean."""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+
+import jwt as pyjwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
+
+from keystead.hooks.breaker import FAILURES, Breaker
+from keystead.hooks.call import Hooks
+from keystead.hooks.destination import Destinations
+from keystead.hooks.types import Hook, HookPoint, HookRefused, HookUnavailable, OnFailure
+from keystead.kernel.clock import Clock
+from keystead.kernel.config import ConfigError
+from keystead.kernel.secrets import Secret
+from keystead.settings import load, masked
+from tests.support.people import PASSWORD, make_user, new_email, refresh, register
+from tests.support.receiver import Receiver
+
+pytestmark = pytest.mark.anyio
+
+KEY = base64.b64encode(b"a secret of thirty-two bytes ....").decode()
+LOOPBACK = Destinations((ipaddress.ip_network("127.0.0.0/8"),))
+LOGIN = "/api/v1/auth/login"
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet(receiver):
+    receiver.calls.clear()
+    receiver.headers.clear()
+    receiver.bodies.clear()
+    receiver.delay = 0.0
+    receiver.says(b"", status=204, media_type="")
+
+
+def hook(url, *, point=HookPoint.BEFORE_TOKEN, on_failure=OnFailure.REFUSE, seconds=0.3, secrets=(KEY,)):
+    return Hook(
+        point, url, tuple(Secret(f"whsec_{each}") for each in secrets), timedelta(seconds=seconds), on_failure
+    )
+
+
+def hooks_of(*found, destinations=LOOPBACK):
+    return Hooks({each.point: each for each in found}, destinations, Clock())
+
+
+FAILURE_ANSWERS = {
+    "an error": (500, "application/json", b"{}"),
+    "not found": (404, "application/json", b"{}"),
+    "a redirect": (302, "application/json", b""),
+    "a page": (200, "text/html", b"<html></html>"),
+    "JSON under another name": (200, "text/plain", b"{}"),
+    "no JSON": (200, "application/json", b"{"),
+    "a member twice": (200, "application/json", b'{"action":"allow","action":"refuse"}'),
+    "a list": (200, "application/json", b"[]"),
+    "another action": (200, "application/json", b'{"action":"maybe"}'),
+    "claims that are none": (200, "application/json", b'{"claims":[1]}'),
+    "deep": (200, "application/json", b'{"claims":' + b'{"a":' * 20 + b"1" + b"}" * 21),
+    "huge": (200, "application/json", b'{"a":"' + b"x" * 10_000_000 + b'"}'),
+}
+
+
+@pytest.mark.parametrize("mode", OnFailure)
+@pytest.mark.parametrize("name", FAILURE_ANSWERS)
+async def test_an_answer_that_is_none_means_what_the_mode_says(receiver, name, mode):
+    receiver.answer = lambda _call: FAILURE_ANSWERS[name]
+    hooks = hooks_of(hook(receiver.url, on_failure=mode, seconds=2))
+    if mode is OnFailure.REFUSE:
+        with pytest.raises(HookUnavailable):
+            await hooks(HookPoint.BEFORE_TOKEN, {})
+    else:
+        assert (await hooks(HookPoint.BEFORE_TOKEN, {})).claims == {}
+    await hooks.close()
+
+
+@pytest.mark.parametrize("mode", OnFailure)
+async def test_a_service_that_is_down_or_slow_or_forbidden_means_the_same(receiver, mode):
+    gone = Receiver()
+    gone.close()
+    receiver.delay = 1.0
+    for url, destinations in ((gone.url, LOOPBACK), (receiver.url, LOOPBACK), (receiver.url, Destinations())):
+        hooks = hooks_of(hook(url, on_failure=mode, seconds=0.2), destinations=destinations)
+        started = time.monotonic()
+        if mode is OnFailure.REFUSE:
+            with pytest.raises(HookUnavailable):
+                await hooks(HookPoint.BEFORE_TOKEN, {})
+        else:
+            assert (await hooks(HookPoint.BEFORE_TOKEN, {})).claims == {}
+        assert time.monotonic() - started < 0.9
+        await hooks.close()
+    assert len(receiver.calls) == 1  # what is forbidden was not called
+
+
+async def test_a_service_that_drips_is_given_up(receiver, monkeypatch):
+    def drip(_receiver, handler):
+        handler.send_response(200)
+        handler.send_header("content-type", "application/json")
+        handler.end_headers()
+        for _ in range(20):
+            time.sleep(0.1)
+            try:
+                handler.wfile.write(b" ")
+            except OSError:
+                return
+
+    monkeypatch.setattr(Receiver, "respond", drip)
+    hooks = hooks_of(hook(receiver.url))
+    with pytest.raises(HookUnavailable):
+        await hooks(HookPoint.BEFORE_TOKEN, {})
+    await hooks.close()
+
+
+async def test_after_failures_in_a_row_it_is_left_alone_and_then_tried_once(receiver):
+    receiver.says({}, status=500)
+    hooks = hooks_of(hook(receiver.url, on_failure=OnFailure.ALLOW))
+    for _ in range(FAILURES + 10):
+        await hooks(HookPoint.BEFORE_TOKEN, {})
+    assert len(receiver.calls) == FAILURES
+    await hooks.close()
+
+
+def test_the_breaker_lets_one_try_and_closes_when_it_is_well():
+    now = [0.0]
+    breaker = Breaker(lambda: now[0])
+    for _ in range(FAILURES):
+        assert breaker.admits()
+        breaker.note(success=False)
+    assert not breaker.admits()
+    now[0] = 10.1
+    assert [breaker.admits() for _ in range(5)] == [True, False, False, False, False]
+    breaker.note(success=True)
+    assert all(breaker.admits() for _ in range(5))
+
+
+async def test_each_call_is_signed_as_standard_webhooks_has_it(receiver):
+    other = base64.b64encode(b"the secret of before, thirty two b").decode()
+    hooks = hooks_of(hook(receiver.url, secrets=(KEY, other)))
+    await hooks(HookPoint.BEFORE_TOKEN, {"user": {"id": "x"}})
+    await hooks.close()
+    (headers,), (body,) = receiver.headers, receiver.bodies
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = [
+        "v1," + base64.b64encode(hmac.new(base64.b64decode(key), signed, hashlib.sha256).digest()).decode()
+        for key in (KEY, other)
+    ]
+    assert headers["webhook-signature"].split() == expected
+    assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 10
+    assert json.loads(body)["id"] == headers["webhook-id"]
+
+
+async def test_a_certificate_of_another_name_is_none(tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(
+            name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1)
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("other.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    receiver = Receiver()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    receiver._server.socket = context.wrap_socket(receiver._server.socket, server_side=True)
+    hooks = hooks_of(hook(receiver.url.replace("http://127.0.0.1", "https://localhost")))
+    with capture_logs() as logs, pytest.raises(HookUnavailable):
+        await hooks(HookPoint.BEFORE_TOKEN, {})
+    assert "CERTIFICATE_VERIFY_FAILED" in logs[0]["reason"]
+    assert receiver.calls == []
+    receiver.close()
+    await hooks.close()
+
+
+async def test_its_words_are_told_on_if_they_are_harmless(receiver):
+    hooks = hooks_of(hook(receiver.url))
+    for words, told in (
+        (
+            {"reason": "not_invited", "message": "Ask Jane."},
+            {"reason": "not_invited", "explanation": "Ask Jane."},
+        ),
+        ({"reason": "Not Invited!", "message": "a\nb"}, {}),
+        ({"reason": 1, "message": "x" * 300}, {}),
+    ):
+        receiver.says({"action": "refuse", **words})
+        with pytest.raises(HookRefused) as refusal:
+            await hooks(HookPoint.BEFORE_TOKEN, {})
+        assert refusal.value.detail == told
+    await hooks.close()
+
+
+class TestWired:
+    """Through the whole service."""
+
+    @pytest.fixture
+    def configured(self, receiver):
+        points = {"BEFORE_REGISTRATION": "refuse", "BEFORE_TOKEN": "refuse", "AFTER_LOGIN": "refuse"}
+        return {
+            "HOOKS__ALLOW_PRIVATE": "127.0.0.0/8",
+            "APPLICATIONS__DEFAULT__CLAIMS__FROM_HOOK": "plan, quota",
+            **{
+                f"HOOKS__{point}__{name}": value
+                for point, mode in points.items()
+                for name, value in {
+                    "URL": receiver.url,
+                    "SECRET": f"whsec_{KEY}",
+                    "TIMEOUT_MS": "400",
+                    "ON_FAILURE": mode,
+                }.items()
+            },
+        }
+
+    def told(self, receiver, point):
+        return [call for call in receiver.calls if call["type"] == point]
+
+    async def test_who_registers_is_told_and_may_be_refused(self, client, receiver, db):
+        email = new_email()
+        receiver.answer = lambda call: (
+            (200, "application/json", b'{"action": "refuse", "reason": "not_invited"}')
+            if call["type"] == "before_registration"
+            else (204, "", b"")
+        )
+        body = {"email": email, "password": PASSWORD, "full_name": "John Doe"}
+        answer = await client.post("/api/v1/auth/register", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "hook_refused")
+        assert answer.json()["reason"] == "not_invited"
+        (call,) = self.told(receiver, "before_registration")
+        assert call["user"] == {"email": email, "full_name": "John Doe"}
+        assert await db.fetch("SELECT 1 FROM users") == []
+        assert PASSWORD not in str(receiver.bodies)
+
+    async def test_claims_are_added_as_far_as_the_application_lets_it(self, client, receiver):
+        receiver.says({"claims": {"plan": "pro", "roles": ["admin"], "sub": "x", "other": 1}})
+        person = await register(client)
+        again = (await refresh(client, person.refresh_token)).json()
+        for token in (person.access_token, again["access_token"]):
+            claims = pyjwt.decode(token, options={"verify_signature": False})
+            assert (claims["plan"], claims["sub"], claims["roles"]) == ("pro", person.id, ["user"])
+            assert "other" not in claims
+        call = self.told(receiver, "before_token")[-1]
+        assert set(call) == {"type", "id", "at", "application", "user", "session"}
+        assert person.email not in str(receiver.bodies[-1])
+
+    async def test_a_refused_refresh_costs_no_session(self, client, receiver):
+        person = await register(client)
+        for answer, status, code in (
+            ({"action": "refuse"}, 403, "hook_refused"),
+            ([], 503, "hook_unavailable"),
+        ):
+            receiver.says(answer)
+            refused = await refresh(client, person.refresh_token)
+            assert (refused.status_code, refused.json()["code"]) == (status, code)
+        receiver.says({})
+        again = await refresh(client, person.refresh_token)
+        assert again.status_code == 200
+        assert (await refresh(client, again.json()["refresh_token"])).status_code == 200
+
+    async def test_a_login_that_is_refused_leaves_no_session(self, client, receiver, db):
+        person = await register(client)
+        receiver.answer = lambda call: (
+            (200, "application/json", b'{"action": "refuse"}')
+            if call["type"] == "after_login"
+            else (204, "", b"")
+        )
+        body = {"email": person.email, "password": PASSWORD}
+        answer = await client.post(LOGIN, json=body, headers={"user-agent": "Browser/1"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "hook_refused")
+        (call,) = self.told(receiver, "after_login")
+        assert (call["user"], call["session"]["user_agent"]) == ({"id": person.id}, "Browser/1")
+        live = await db.fetch("SELECT id::text FROM sessions WHERE ended_at IS NULL")
+        assert [row["id"] for row in live] == [person.session_id]
+        ends = await db.fetch("SELECT ended_because FROM sessions WHERE ended_at IS NOT NULL")
+        assert [row["ended_because"] for row in ends] == ["hook_refused"]
+
+    async def test_a_wrong_password_calls_nobody(self, client, receiver):
+        person = await register(client)
+        receiver.calls.clear()
+        for email in (person.email, new_email()):
+            answer = await client.post(LOGIN, json={"email": email, "password": "not the password"})
+            assert answer.status_code == 401
+        assert receiver.calls == []
+
+
+class TestVerified:
+    """Where addresses must be proven, a free and a taken one stay alike."""
+
+    @pytest.fixture
+    def configured(self, receiver):
+        return {
+            "AUTH__REQUIRE_VERIFIED_EMAIL": "true",
+            "HOOKS__ALLOW_PRIVATE": "127.0.0.0/8",
+            "HOOKS__BEFORE_REGISTRATION__URL": receiver.url,
+            "HOOKS__BEFORE_REGISTRATION__SECRET": f"whsec_{KEY}",
+        }
+
+    async def test_the_hook_is_asked_of_both(self, client, receiver, core):
+        taken = new_email()
+        await make_user(core, taken)
+        for answer, status in (({}, 202), ({"action": "refuse"}, 403)):
+            receiver.calls.clear()
+            receiver.says(answer)
+            answers = []
+            for email in (taken, new_email()):
+                body = {"email": email, "password": PASSWORD}
+                headers = {"x-request-id": "the-same-for-both"}
+                answers.append(await client.post("/api/v1/auth/register", json=body, headers=headers))
+            assert {each.status_code for each in answers} == {status}
+            assert answers[0].content == answers[1].content
+            assert len(receiver.calls) == 2
+
+
+def faults_of(tmp_path, **hooks):
+    environ = {"APP_ENV": "development", **{f"APP_HOOKS__{name}": value for name, value in hooks.items()}}
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, environ)
+    return "\n".join(refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "words"),
+    [
+        ("http://hooks.example.com/", f"whsec_{KEY}", "not https"),
+        ("https://user:pw@hooks.example.com/", f"whsec_{KEY}", "no address"),
+        ("ftp://hooks.example.com/", f"whsec_{KEY}", "no address"),
+        ("https://hooks.example.com/", "short", "too short"),
+        ("https://hooks.example.com/", "whsec_!!!", "too short"),
+        ("https://hooks.example.com/", None, "secret is not set"),
+    ],
+)
+def test_a_hook_that_would_not_be_safe_is_refused_at_the_start(tmp_path, url, secret, words):
+    more = {} if secret is None else {"BEFORE_TOKEN__SECRET": secret}
+    said = faults_of(tmp_path, BEFORE_TOKEN__URL=url, **more)
+    assert "hooks.before_token" in said
+    assert words in said
+
+
+def test_a_secret_of_a_hook_is_shown_nowhere(tmp_path, caplog):
+    environ = {
+        "APP_HOOKS__BEFORE_TOKEN__URL": "https://hooks.example.com/",
+        "APP_HOOKS__BEFORE_TOKEN__SECRET": f"whsec_{KEY}",
+    }
+    with caplog.at_level(logging.DEBUG):
+        settings = load(tmp_path, environ).settings
+    assert KEY not in str(masked(settings)) + repr(settings) + caplog.text

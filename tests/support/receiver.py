@@ -1,0 +1,62 @@
+"""A service that is called by hooks: a real server on loopback that answers as it is told to."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class Receiver:
+    """`answer` gets what was sent and gives status, media type and body. Close it."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.delay = 0.0
+        self.answer: Callable[[dict[str, Any]], tuple[int, str, bytes]] = lambda _call: (204, "", b"")
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                receiver.bodies.append(body)
+                receiver.calls.append(json.loads(body))
+                receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
+                time.sleep(receiver.delay)
+                receiver.respond(self)
+
+            def log_message(self, *_args: object) -> None:
+                """A test's output is the test's."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/keystead"
+
+    def respond(self, handler: BaseHTTPRequestHandler) -> None:
+        status, media_type, body = self.answer(self.calls[-1])
+        try:
+            handler.send_response(status)
+            if media_type:
+                handler.send_header("content-type", media_type)
+            if status in (301, 302, 307):
+                handler.send_header("location", "http://127.0.0.1:9/")
+            handler.send_header("content-length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+        except OSError:
+            pass  # who called has gone
+
+    def says(self, body: object, *, status: int = 200, media_type: str = "application/json") -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.answer = lambda _call: (status, media_type, data)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
