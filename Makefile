@@ -20,7 +20,9 @@ BENCH_MILLION  := $(BIN)/python -m bench.million
 
 # Examples listen here, and ask Keystead at KEYSTEAD_URL, http://127.0.0.1:3000 by default.
 PORT     ?= 4000
-EXAMPLES := fastapi django flask express go spa-cookie spa-token
+API_PORT ?= 4001
+NGINX    ?= build/nginx
+EXAMPLES := fastapi django flask express go nginx spa-cookie spa-token
 
 CHECKS := format code types imports dependencies migrations workflows generated docs
 
@@ -32,7 +34,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated bench bench-million mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated bench bench-million bench-verifier bench-pytest-plugin mutants \
         prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -142,9 +144,20 @@ example-express:
 example-go:
 	@cd examples/go && PORT=$(PORT) exec go run .
 
+example-nginx:
+	@mkdir -p $(NGINX); keystead=$${KEYSTEAD_URL:-http://127.0.0.1:3000}; sed -e "s/127.0.0.1:3000;/$${keystead#*://};/" \
+	    -e "s/:4000;/:$(PORT);/; s/:4001;/:$(API_PORT);/" examples/nginx/nginx.conf >$(NGINX)/nginx.conf
+	@exec nginx -g "master_process off;" -e stderr -p $(abspath $(NGINX)) -c nginx.conf
+
 example-spa-cookie example-spa-token: $(ENVIRONMENT)
 	@echo "Open http://127.0.0.1:$(PORT)/$(@:example-%=%)/"
 	@exec $(BIN)/python -m http.server --bind 127.0.0.1 --directory examples $(PORT)
+
+bench-verifier: $(DEV) ## Measure the verifier package beside the bare signature
+	@$(BIN)/python -m bench.verifier
+
+bench-pytest-plugin: $(DEV) ## Measure how soon the pytest plugin has a Keystead
+	@$(BIN)/python -m bench.pytest_plugin
 
 clean: ## Remove the environment and every cache; your data stays
 	@rm -rf .venv build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
