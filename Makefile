@@ -34,7 +34,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated bench bench-million bench-verifier bench-pytest-plugin mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-pytest-plugin mutants \
         prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -101,6 +101,9 @@ docs: $(DEV) ## Build the docs site into site/, offline
 
 docs-generated: $(DEV) ## Renew docs/openapi.json and the pages that are made from the code
 	@$(GENERATE) docs
+
+docs-images: $(DEV) ## Take the pictures of the front end that the README shows
+	@KEYSTEAD_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/examples -k first_sign_in
 
 lock: $(DEV) ## Renew the locks from pyproject.toml (ARGS="--upgrade" for newer versions)
 	@$(LOCK) pyproject.toml $(ARGS) --extra embedded --group dev -o requirements/dev.lock

@@ -30,7 +30,7 @@ FENCE = re.compile(
 )
 PLACES = ("/run/secrets", "/backup", "/elsewhere", "/etc/keystead")  # of the reader's machine
 ADDRESS = "http://127.0.0.1:3000"
-EMAIL = "admin@example.com"
+PUBLIC = {"SERVER__PUBLIC_URL": "http://127.0.0.1:{port}"}
 
 
 def blocks(page: Path) -> list[str]:
@@ -56,7 +56,11 @@ def test_what_a_reader_types_is_marked_as_shell_and_so_is_run(page):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
 async def test_every_shell_block_of_a_page_runs(page, cluster, tmp_path):
-    async with cluster.clone() as urls, cluster.clone("template0") as empty, serving(urls) as server:
+    async with (
+        cluster.clone() as urls,
+        cluster.clone("template0") as empty,
+        serving(urls, **PUBLIC) as server,
+    ):
         environ = await reader(urls, empty, server, tmp_path)
         prelude = HERE / "preludes" / f"{page.stem.lower()}.sh"
         script = [f"source {prelude}"] if prelude.exists() else []
