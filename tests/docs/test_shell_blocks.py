@@ -30,7 +30,7 @@ FENCE = re.compile(
 )
 PLACES = ("/run/secrets", "/backup", "/elsewhere", "/etc/keystead")  # of the reader's machine
 ADDRESS = "http://127.0.0.1:3000"
-PUBLIC = {"SERVER__PUBLIC_URL": "http://127.0.0.1:{port}"}
+OWN_ADDRESS = "http://127.0.0.1:{port}"
 
 
 def blocks(page: Path) -> list[str]:
@@ -59,7 +59,7 @@ async def test_every_shell_block_of_a_page_runs(page, cluster, tmp_path):
     async with (
         cluster.clone() as urls,
         cluster.clone("template0") as empty,
-        serving(urls, **PUBLIC) as server,
+        serving(urls, SERVER__PUBLIC_URL=OWN_ADDRESS) as server,
     ):
         environ = await reader(urls, empty, server, tmp_path)
         prelude = HERE / "preludes" / f"{page.stem.lower()}.sh"

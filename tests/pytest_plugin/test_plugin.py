@@ -80,7 +80,8 @@ def test_a_run_that_is_killed_leaves_nothing_running_and_the_next_one_tidies_up(
             [sys.executable, "-c", WAITING], env=environ, stdout=subprocess.PIPE, text=True, cwd=tmp_path
         )
         assert process.stdout is not None
-        postgres, worker, folder = process.stdout.readline().split()
+        with process.stdout:
+            postgres, worker, folder = process.stdout.readline().split()
         return process, int(postgres), int(worker), Path(folder)
 
     first, *pids, folder = start()
