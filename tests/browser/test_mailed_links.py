@@ -11,7 +11,7 @@ import pytest
 from keystead.core import Core, open_core
 from tests.conftest import settings_for
 from tests.contract.service import login
-from tests.support.browser import shoot
+from tests.support.browser import LEAST_CONTRAST, shoot
 from tests.support.journeys import JOURNEYS, NEW_PASSWORD, Journey
 from tests.support.mailbox import Mailbox, link_in, mailbox
 from tests.support.people import make_user, new_email
@@ -22,29 +22,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 PRODUCT = "Greenhouse"
 DESKTOP = {"width": 1100, "height": 800}
 PHONE = {"width": 320, "height": 640}
-# Of every text, the least contrast with what is behind it (WCAG 2.2, 1.4.3).
-LEAST_CONTRAST = """() => {
-    const parse = (color) => color.match(/[\\d.]+/g).map(Number);
-    const light = (color) => {
-        const [r, g, b] = parse(color).slice(0, 3).map((one) => {
-            const part = one / 255;
-            return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const behind = (element) => {
-        for (let one = element; one; one = one.parentElement) {
-            const color = getComputedStyle(one).backgroundColor;
-            if (parse(color).length === 3) return color;
-        }
-    };
-    const texts = [...document.querySelectorAll("body *")].filter((one) =>
-        [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
-    return Math.min(...texts.map((one) => {
-        const [a, b] = [light(getComputedStyle(one).color), light(behind(one))].sort((x, y) => y - x);
-        return (a + 0.05) / (b + 0.05);
-    }));
-}"""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Visitor:
         await self.page.get_by_role("button", name=button).click()
 
     async def sign_up(self) -> None:
-        await self.enter("Create an account")
+        await self.enter("Create account")
         await self.sees_in("Welcome")
 
     async def click(self, button: str, page: Any = None) -> None:

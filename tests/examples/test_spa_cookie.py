@@ -49,8 +49,8 @@ async def test_what_goes_wrong_is_said(place):
     async with place.visitor("spa-cookie") as visitor:
         await visitor.enter("Sign in")
         await visitor.is_told("The e-mail address or the password is wrong.")
-        await visitor.enter("Create an account", "short")
+        await visitor.enter("Create account", "short")
         await visitor.is_told("at least 15")
         await visitor.context.set_offline(True)
-        await visitor.enter("Create an account", PASSWORD)
+        await visitor.enter("Create account", PASSWORD)
         await visitor.is_told("The network does not answer")

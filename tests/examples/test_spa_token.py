@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from base64 import urlsafe_b64decode
+from base64 import b64encode, urlsafe_b64decode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 from keystead.kernel.clock import Clock
 from tests.examples.front_ends import KEYSTEAD, Visitor
 from tests.jwt.forging import compact, header, signer
+from tests.support.browser import LEAST_CONTRAST, shoot
+from tests.support.people import PASSWORD
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -79,7 +81,7 @@ async def test_a_person_signs_up_stays_signed_in_over_a_reload_and_signs_out(pla
         await visitor.page.reload()
         await visitor.sees_in("Welcome")
         assert (await visitor.session())["generation"] == 2
-        await visitor.click("Ask twenty times at once")
+        await visitor.click("Ask 20 times")
         await visitor.is_told("20 answers.")
         session = await visitor.session()
         await visitor.click("Sign out")
@@ -106,7 +108,7 @@ async def test_only_the_refresh_token_is_kept_and_only_for_this_tab(place):
 async def test_twenty_calls_with_an_expired_token_refresh_once(place):
     async with signed_in(place) as tabs:
         tabs.expire()
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("20 answers.")
         assert len(tabs.refreshes) == 1
         session = await tabs.visitor.session()
@@ -139,7 +141,7 @@ async def test_an_answer_that_was_lost_is_asked_for_again_and_is_the_same(place)
 
         await tabs.visitor.context.route(REFRESH, lose_the_first)
         tabs.expire()
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("20 answers.")
         first, second = answers
         assert first["refresh_token"] == second["refresh_token"]
@@ -151,11 +153,11 @@ async def test_without_a_network_a_person_stays_signed_in(place):
     async with signed_in(place) as tabs:
         tabs.expire()
         await tabs.visitor.context.route(REFRESH, lambda route: route.abort())
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("The network does not answer")
         assert len(tabs.refreshes) == 2
         await tabs.visitor.context.unroute(REFRESH)
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("20 answers.")
 
 
@@ -171,10 +173,10 @@ async def test_a_service_that_cannot_refresh_at_the_moment_signs_nobody_out(plac
         tabs.expire()
         for status in (503, 429):
             await tabs.visitor.context.route(REFRESH, refusing(status))
-            await tabs.visitor.click("Ask twenty times at once")
+            await tabs.visitor.click("Ask 20 times")
             await tabs.visitor.is_told("the access token is missing, expired")
             await tabs.visitor.context.unroute(REFRESH)
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("20 answers.")
 
 
@@ -186,7 +188,7 @@ async def test_a_session_that_has_ended_signs_every_tab_out(place):
             "UPDATE sessions SET ended_at = keystead_now(), ended_because = 'logout' WHERE id = $1",
             session["id"],
         )
-        await tabs.visitor.click("Ask twenty times at once")
+        await tabs.visitor.click("Ask 20 times")
         for page in (tabs.visitor.page, other):
             await tabs.visitor.sees_in("Sign in", page)
         assert len(tabs.refreshes) == 1
@@ -208,7 +210,7 @@ async def test_another_session_in_another_tab_is_left_alone(place):
         stranger = {**json.loads(kept), "session_id": "another"}
         await other.evaluate("(kept) => { sessionStorage.keystead = kept; }", json.dumps(stranger))
         tabs.expire()
-        await visitor.click("Ask twenty times at once")
+        await visitor.click("Ask 20 times")
         await visitor.is_told("20 answers.")
         assert json.loads(await other.evaluate("sessionStorage.keystead")) == stranger
 
@@ -230,3 +232,35 @@ async def test_tokens_go_to_the_apis_that_were_named_and_nowhere_else(place):
             "No API of ours: http://evil.localhost:1/",
             "No API of ours: http://127.0.0.1.evil.localhost:3000/",
         ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "email", "picture"),
+    [("light", "ada@example.com", "first-sign-in"), ("dark", "grace@example.com", "first-sign-in-dark")],
+)
+async def test_a_first_sign_in_is_done_with_the_keyboard_and_can_be_read(place, scheme, email, picture):
+    options = {"color_scheme": scheme, "viewport": {"width": 500, "height": 500}}
+    async with place.visitor("spa-token", **options) as visitor:
+        page = visitor.page
+        await visitor.sees_in("Sign in")
+        for typed in (email, PASSWORD):
+            await page.keyboard.press("Tab")
+            await page.keyboard.type(typed)
+        before = await page.screenshot()
+        assert await page.evaluate(LEAST_CONTRAST) >= 4.5
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        assert await page.get_attribute(":focus", "name") == "register"
+        await page.keyboard.press("Enter")
+        await visitor.sees_in("Welcome")
+        assert await page.evaluate(LEAST_CONTRAST) >= 4.5
+        await shoot_beside(visitor, before, await page.screenshot(), name=picture)
+
+
+async def shoot_beside(visitor, *pictures, name):
+    """Both in one: the README shows them (`make docs-images`)."""
+    page = await visitor.context.new_page()
+    await page.set_viewport_size({"width": 1000, "height": 500})
+    images = (f"<img src='data:image/png;base64,{b64encode(each).decode()}'>" for each in pictures)
+    await page.set_content(f"<body style='margin: 0; display: flex'>{''.join(images)}")
+    await shoot(page, name)

@@ -12,6 +12,29 @@ MISSING = (
     "No browser: install Chromium (on Debian and Ubuntu: apt-get install chromium), "
     "or name one in KEYSTEAD_CHROMIUM."
 )
+# Of every text, the least contrast with what is behind it (WCAG 2.2, 1.4.3).
+LEAST_CONTRAST = """() => {
+    const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+    const light = (color) => {
+        const [r, g, b] = parse(color).slice(0, 3).map((one) => {
+            const part = one / 255;
+            return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        for (let one = element; one; one = one.parentElement) {
+            const color = getComputedStyle(one).backgroundColor;
+            if (parse(color).length === 3) return color;
+        }
+    };
+    const texts = [...document.querySelectorAll("body *")].filter((one) =>
+        [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
+    return Math.min(...texts.map((one) => {
+        const [a, b] = [light(getComputedStyle(one).color), light(behind(one))].sort((x, y) => y - x);
+        return (a + 0.05) / (b + 0.05);
+    }));
+}"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
