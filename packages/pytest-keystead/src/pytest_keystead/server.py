@@ -23,6 +23,7 @@ from keystead.embedded.process import descriptors, tethered
 from keystead.embedded.programs import PostgresPrograms
 from keystead.kernel.migrate import migrate
 from keystead.kernel.secrets import Secret
+from keystead.kernel.telemetry import configure_logging
 from keystead.settings import Settings, load
 
 PREFIX = "pytest-keystead-"
@@ -186,6 +187,7 @@ def _prepare(folder: Path, programs: PostgresPrograms) -> None:
 
 async def _migrate(server: PostgresServer) -> None:
     environ = _environ_of(server)
+    configure_logging(level="warning", form="json")  # a run's output is the run's
     await migrate(Secret(server.owner_url), runtime_url=Secret(server.runtime_url))
     async with open_core(_settings_of(environ)):  # unlocks the vault and makes the first signing key
         pass
