@@ -6,7 +6,7 @@ from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.routes import Route
 from keystead.kernel.caller import Access, AnyOf, OwnerOr, OwnScope, Permission
 from tests.contract.good_requests import good, name_of, send_good
-from tests.support.machines import key_bearer, machine_bearer, make_service_account
+from tests.support.machines import get_token, key_bearer, machine_bearer, make_service_account
 from tests.support.people import register
 
 pytestmark = pytest.mark.anyio
@@ -89,3 +89,30 @@ async def test_asvs_v5_8_2_1_a_machine_does_what_its_scopes_and_roles_permit_and
             "reauthentication_required",
             "refresh_token_required",
         }
+
+
+ENDINGS = {
+    "revoked": "UPDATE service_keys SET revoked_at = keystead_now() WHERE account_id = $1::text::uuid",
+    "expired": "UPDATE service_keys SET expires_at = keystead_now() WHERE account_id = $1::text::uuid",
+    "disabled": "UPDATE service_accounts SET disabled_at = keystead_now() WHERE id = $1::text::uuid",
+    "deleted": "DELETE FROM service_accounts WHERE id = $1::text::uuid",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_asvs_v5_8_3_2_a_machine_that_ended_may_do_nothing_on_any_route_with_the_token_that_it_has(
+    service, ending
+):
+    machine = await make_service_account(service.core, roles=("admin", "user"))
+    headers, person = await machine_bearer(service.client, machine), await register(service.client)
+    await service.sql(ENDINGS[ending], machine.client_id)
+    asking = [route for route in ROUTES if route.needs_identity]
+    assert len(asking) > 40
+    for route in asking:
+        request = await good(service, route, person, person)
+        answer = await send_good(service, route, request, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), name_of(route)
+    for path in ("/api/v1/auth/token/introspect", "/api/v1/auth/token/revoke"):
+        answer = await service.client.post(path, data={"token": person.access_token}, headers=headers)
+        assert answer.status_code == 401
+    assert (await get_token(service.client, machine)).status_code == 401

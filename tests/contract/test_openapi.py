@@ -30,6 +30,7 @@ SEED = 20260304
 
 # What a schema cannot say: refused by a rule, each with its own code, though of the right shape.
 RULES = {
+    "algorithm_unknown",
     "app_metadata_too_large",
     "application_unknown",
     "audience_invalid",

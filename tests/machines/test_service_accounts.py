@@ -9,20 +9,18 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keystead.kernel.caller import Operator, Permission
 from keystead.machines.secret_text import PATTERN, SecretKind, is_machine_secret, new_machine_secret
 from tests.jwt.forging import b64
-from tests.support.machines import TOKEN, get_token, machine_bearer, make_service_account
+from tests.support.assertions import PEM, assertion, private_key, prove, with_public_key
+from tests.support.machines import TOKEN, Machine, get_token, machine_bearer, make_service_account
 from tests.support.people import make_user, new_email, register
 
 pytestmark = pytest.mark.anyio
 
 ACCOUNTS = "/api/v1/service-accounts"
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-PEM = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 async def admin_of(client, core):
@@ -258,49 +256,6 @@ async def test_cve_class_55_a_scope_without_end_is_refused_by_its_size(client, c
     assert answer.status_code == 413
 
 
-def private_key(kind="ec"):
-    key = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
-    return key.private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    ), key.public_key().public_bytes(*PEM).decode()
-
-
-async def with_public_key(core, kind="ec"):
-    machine = await make_service_account(core, roles=("admin",))
-    private, public = private_key(kind)
-    account = await core.machines.show.by_name(Operator(), machine.name)
-    added = await core.machines.add_key(Operator(), account.id, public_key=public)
-    return machine, private, public, str(added.key.id)
-
-
-def assertion(machine, private, kid, clock, *, algorithm="ES256", headers=None, **changes):
-    now = int(clock.now().timestamp())
-    claims = {
-        "iss": machine.client_id,
-        "sub": machine.client_id,
-        "aud": "http://127.0.0.1:3000",
-        "iat": now,
-        "exp": now + 60,
-        "jti": f"{machine.name}-{id(changes)}-{now}",
-        **changes,
-    }
-    claims = {name: value for name, value in claims.items() if value is not ...}
-    payload = json.dumps(claims).encode()
-    return pyjwt.PyJWS().encode(
-        payload, private, algorithm=algorithm, headers={"kid": kid, **(headers or {})}
-    )
-
-
-async def prove(client, token, **fields):
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": token,
-        **fields,
-    }
-    return await client.post(TOKEN, data=form)
-
-
 @pytest.mark.parametrize(("kind", "algorithm"), [("ec", "ES256"), ("rsa", "RS256")])
 async def test_a_signed_assertion_proves_a_client_once(client, core, clock, kind, algorithm):
     machine, private, _, kid = await with_public_key(core, kind)
@@ -396,6 +351,73 @@ async def test_only_a_sound_public_key_is_taken(client, core, pem):
     assert answer.json()["errors"][0]["pointer"] == "/public_key"
 
 
+async def test_of_a_public_key_that_comes_with_its_private_one_nothing_is_kept(client, core, db):
+    admin = await admin_of(client, core)
+    private, public = private_key()
+    pem = f"{public}{private.decode()}"
+    answer = await client.post(ACCOUNTS, json={"name": "robot", "public_key": pem}, headers=admin)
+    assert answer.status_code == 422
+    assert "keep it to yourself" in answer.json()["errors"][0]["message"]
+    pem = f"\n{public}a note\n-----BEGIN NOTE-----\n-----END NOTE-----\n"
+    assert (
+        await client.post(ACCOUNTS, json={"name": "robot", "public_key": pem}, headers=admin)
+    ).status_code == 201
+    (kept,) = await db.fetch("SELECT public_key FROM service_keys")
+    assert kept["public_key"] == public
+
+
+async def test_an_account_may_begin_with_a_public_key_and_then_has_no_secret(client, core, clock):
+    admin = await admin_of(client, core)
+    private, public = private_key("rsa")
+    body = {"name": "robot", "public_key": public, "algorithm": "PS256", "scopes": []}
+    made = (await client.post(ACCOUNTS, json=body, headers=admin)).json()
+    assert (made["client_secret"], made["key"]["algorithm"], made["key"]["hint"]) == (None, "PS256", "")
+    machine = Machine(made["client_id"], "", made["key"]["id"], "robot")
+    token = assertion(machine, private, machine.key_id, clock, algorithm="PS256")
+    assert (await prove(client, token)).json()["scope"] == ""
+    other = assertion(machine, private, machine.key_id, clock, algorithm="RS256")
+    assert (await prove(client, other)).status_code == 401
+
+
+async def test_the_trail_tells_what_a_machine_may_do_from_then_on(client, core, db):
+    admin = await admin_of(client, core)
+    made = (await client.post(ACCOUNTS, json={"name": "ci", "roles": ["user"]}, headers=admin)).json()
+    path = f"{ACCOUNTS}/{made['account']['id']}"
+    await client.patch(path, json={"roles": ["admin", "user"], "is_disabled": True}, headers=admin)
+    await client.delete(path, headers=admin)
+    events = await db.fetch(
+        "SELECT event, detail, actor_id, session_id FROM audit_events"
+        " WHERE subject_id = $1::text::uuid AND event LIKE 'service_account.%' ORDER BY id",
+        made["account"]["id"],
+    )
+    assert [(row["event"], json.loads(row["detail"])) for row in events] == [
+        ("service_account.added", {"name": "ci", "roles": "user", "is_disabled": False}),
+        ("service_account.changed", {"name": "ci", "roles": "admin user", "is_disabled": True}),
+        ("service_account.deleted", {"name": "ci", "roles": "admin user", "is_disabled": True}),
+    ]
+    assert all(row["actor_id"] and row["session_id"] for row in events)
+
+
+async def test_a_machine_is_no_administrator_who_could_be_the_last(client, core):
+    await make_service_account(core, roles=("admin",))
+    admin = await admin_of(client, core)
+    answer = await client.delete("/api/v1/users/me", headers=admin)
+    assert (answer.status_code, answer.json()["code"]) == (409, "last_administrator")
+
+
+async def test_a_machine_narrowed_by_its_scopes_makes_itself_no_wider_key(client, core):
+    machine = await make_service_account(core, roles=("admin",), scopes=("service_accounts:write",))
+    headers = await machine_bearer(client, machine)
+    for method, path, body in (
+        ("POST", f"{ACCOUNTS}/{machine.client_id}/keys", {}),
+        ("POST", f"{ACCOUNTS}/{machine.client_id}/keys", {"scopes": ["service_accounts:write"]}),
+        ("PATCH", f"{ACCOUNTS}/{machine.client_id}", {"description": "d"}),
+        ("POST", ACCOUNTS, {"name": "wider", "roles": ["admin"]}),
+    ):
+        answer = await client.request(method, path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
 async def test_cve_class_80_nobody_rises_by_making_a_machine(client, core, db):
     person = await register(client)
     await db.execute(
@@ -443,6 +465,10 @@ async def test_a_role_that_is_deleted_goes_from_its_machines(client, core):
         ({"name": "ci", "application": "nothing"}, "/client_id"),
         ({"name": "ci", "description": "a\nb"}, "/description"),
         ({"name": "ci", "secret": "mine"}, "/secret"),
+        ({"name": "ci", "roles": ["a\u0000"]}, "/roles"),
+        ({"name": "ci", "algorithm": "ES256"}, "/algorithm"),  # of a secret
+        ({"name": "ci", "algorithm": "HS256", "public_key": "x"}, "/algorithm"),
+        ({"name": "ci", "public_key": "x"}, "/public_key"),
     ],
 )
 async def test_a_bad_account_is_refused_by_field(client, core, body, pointer):

@@ -68,8 +68,26 @@ ADD = {
         SELECT gen_random_uuid(), 'new_device', 'default', $1, made_at, made_at + interval '3 days', $3
           FROM (SELECT $2::timestamptz AS made_at) AS made
         RETURNING id""",
+    "used_assertions": """
+        INSERT INTO used_assertions (account_id, id_digest, expires_at)
+        SELECT $1, convert_to(gen_random_uuid()::text, 'UTF8'), $2 WHERE $3::timestamptz IS NOT NULL
+        RETURNING id_digest""",
+    "service_keys": """
+        WITH account AS (
+            INSERT INTO service_accounts (id, name, client_id)
+            SELECT $1, 'a-job', 'default' WHERE $3::timestamptz IS NOT NULL ON CONFLICT DO NOTHING)
+        INSERT INTO service_keys (id, account_id, digest, expires_at)
+        VALUES (gen_random_uuid(), $1, convert_to(gen_random_uuid()::text, 'UTF8'), $2) RETURNING id""",
 }
-KEPT_FOR = {"sessions": 30 * DAY, "tickets": 7 * DAY, "idempotency_keys": DAY, "mails": 7 * DAY}
+KEPT_FOR = {
+    "sessions": 30 * DAY,
+    "tickets": 7 * DAY,
+    "idempotency_keys": DAY,
+    "mails": 7 * DAY,
+    "used_assertions": timedelta(hours=1),
+    "service_keys": 30 * DAY,
+}
+COLUMNS = {"idempotency_keys": "route", "used_assertions": "id_digest"}
 
 
 async def test_asvs_v5_14_2_7_a_row_goes_when_its_time_is_over_and_not_a_microsecond_before(
@@ -87,8 +105,7 @@ async def test_asvs_v5_14_2_7_a_row_goes_when_its_time_is_over_and_not_a_microse
             rows[table][name] = str((await db.fetch_row(statement, user_id, moment, end))[0])
     assert await core.operations.sweep() == len(ADD)
     for table, named in rows.items():
-        column = "route" if table == "idempotency_keys" else "id"
-        assert await ids(db, table, column) == set(named.values()) - {named["over"]}, table
+        assert await ids(db, table, COLUMNS.get(table, "id")) == set(named.values()) - {named["over"]}, table
     assert await core.operations.sweep() == 0
 
 

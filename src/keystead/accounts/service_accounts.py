@@ -7,12 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from keystead.accounts.service_keys import (
-    check_key,
-    load_for_act,
-    make_secret,
-    require_covering_roles,
-)
+from keystead.accounts.service_keys import keep_key, load_for_act, new_key, require_covering_roles
 from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
@@ -35,7 +30,10 @@ _CURSOR = "service accounts"
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """`client_id` is the application whose audience its tokens have; None: the default one's."""
+    """`client_id` is the application whose audience its tokens have; None: the default one's.
+
+    The first key is a secret, unless there is a `public_key` (PEM).
+    """
 
     name: str
     description: str = ""
@@ -43,15 +41,17 @@ class NewAccount:
     client_id: str | None = None
     scopes: Sequence[str] | None = None
     lifetime: timedelta | None = None
+    public_key: str | None = None
+    algorithm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedAccount:
-    """A new account with its first key. The secret is shown this once."""
+    """A new account with its first key. `secret` is shown this once; a public key has none."""
 
     account: ServiceAccount
     key: ServiceKey
-    secret: Secret
+    secret: Secret | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class ShowServiceAccount:
 
 @dataclass(frozen=True, slots=True)
 class CreateServiceAccount:
-    """An account with its first secret, which may do no more than its maker.
+    """An account with its first key, which may do no more than its maker.
 
     Raises InvalidInput, ServiceAccountTaken, PermissionMissing, ReauthenticationRequired.
     """
@@ -107,9 +107,15 @@ class CreateServiceAccount:
         caller.require(self.requires)
         caller.require_fresh()
         _check(name=new.name, description=new.description, wanted=new.roles)
-        lifetime = check_key(new.scopes, new.lifetime)
-        application = await self.applications.choose(new.client_id)
         account_id = ServiceAccountId(new_uuid())
+        first, secret = new_key(
+            account_id,
+            scopes=new.scopes,
+            lifetime=new.lifetime,
+            public_key=new.public_key,
+            algorithm=new.algorithm,
+        )
+        application = await self.applications.choose(new.client_id)
         async with self.db.begin() as tx:
             added = await store.add_account(
                 tx,
@@ -121,9 +127,9 @@ class CreateServiceAccount:
             if not added:
                 raise ServiceAccountTaken
             await _give(tx, caller, account_id, new.roles, self.role_book)
-            await _record(tx, caller, EventName.SERVICE_ACCOUNT_ADDED, account_id, new.name)
-            key, secret = await make_secret(tx, caller, account_id, new.scopes, lifetime)
             account = _found(await store.find_account(tx, account_id))
+            await _record(tx, caller, EventName.SERVICE_ACCOUNT_ADDED, account)
+            key = await keep_key(tx, caller, first)
         return CreatedAccount(account, key, secret)
 
 
@@ -167,8 +173,9 @@ class ChangeServiceAccount:
                 description=wanted.description,
                 is_disabled=old.disabled_at is not None if is_disabled is None else is_disabled,
             )
-            await _record(tx, caller, EventName.SERVICE_ACCOUNT_CHANGED, account_id, old.name)
-            return _found(await store.find_account(tx, account_id))
+            changed = _found(await store.find_account(tx, account_id))
+            await _record(tx, caller, EventName.SERVICE_ACCOUNT_CHANGED, changed)
+            return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +194,7 @@ class DeleteServiceAccount:
         async with self.db.begin() as tx:
             account = await load_for_act(tx, caller, account_id, self.role_book)
             await store.delete_account(tx, account_id)
-            await _record(tx, caller, EventName.SERVICE_ACCOUNT_DELETED, account_id, account.name)
+            await _record(tx, caller, EventName.SERVICE_ACCOUNT_DELETED, account)
 
 
 async def _give(tx: Tx, caller: Actor, account_id: UUID, wanted: Sequence[str], role_book: RoleBook) -> None:
@@ -221,14 +228,19 @@ def _check(*, name: str, description: str, wanted: Sequence[str]) -> None:
     complaints.raise_any()
 
 
-async def _record(tx: Tx, caller: Actor, event: EventName, account_id: UUID, name: str) -> None:
+async def _record(tx: Tx, caller: Actor, event: EventName, account: ServiceAccount) -> None:
+    """With what it may do from then on: machines are given roles by nothing else."""
     await trail.record(
         tx,
         Event(
             event,
             actor_id=caller.user_id,
-            subject_id=account_id,
+            subject_id=account.id,
             session_id=caller.credential_id,
-            detail={"name": name},
+            detail={
+                "name": account.name,
+                "roles": " ".join(account.roles),
+                "is_disabled": account.disabled_at is not None,
+            },
         ),
     )

@@ -10,9 +10,10 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.jwt.assertion import parse_public_key
 from keystead.jwt.soundness import UnsoundKey
+from keystead.jwt.types import Algorithm
 from keystead.kernel.caller import Actor, Permission, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.db import Database, Runner, Tx
-from keystead.kernel.errors import FieldError, InvalidInput
+from keystead.kernel.errors import Complaints, FieldError, InvalidInput
 from keystead.kernel.ids import ServiceAccountId, new_uuid
 from keystead.kernel.secrets import Secret, digest
 from keystead.machines import store
@@ -86,20 +87,14 @@ class AddServiceKey:
     ) -> AddedKey:
         caller.require(self.requires)
         caller.require_fresh()
-        lives = check_key(scopes, lifetime)
-        parsed = None if public_key is None else _parsed(public_key, algorithm)
+        new, secret = new_key(
+            account_id, scopes=scopes, lifetime=lifetime, public_key=public_key, algorithm=algorithm
+        )
         async with self.db.begin() as tx:
             await load_for_act(tx, caller, account_id, self.role_book)
             if len(await store.list_service_keys(tx, account_id)) >= MAX_KEYS:
                 raise TooManyKeys
-            if parsed is None:
-                return AddedKey(*await make_secret(tx, caller, account_id, scopes, lives))
-            named, pem = parsed
-            key = await store.add_service_key(
-                tx, NewServiceKey(new_uuid(), account_id, scopes, lives, algorithm=named, public_key=pem)
-            )
-            await _record(tx, caller, EventName.SERVICE_KEY_ADDED, account_id, key.id)
-            return AddedKey(key)
+            return AddedKey(await keep_key(tx, caller, new), secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,34 +127,42 @@ class RevokeServiceKey:
         await self(caller, found.account_id, key_id)
 
 
-def check_key(scopes: Sequence[str] | None, lifetime: timedelta | None) -> timedelta:
-    """How long a key lives. Raises InvalidInput."""
-    lives = DEFAULT_LIFETIME if lifetime is None else lifetime
-    if not timedelta(minutes=1) <= lives <= MAX_LIFETIME:
-        message = f"Use a minute to {MAX_LIFETIME.days} days."
-        raise InvalidInput(FieldError("/ttl_days", "out_of_range", message))
-    if unknown := sorted(set(scopes or ()) - set(Permission)):
-        known = ", ".join(sorted(Permission))
-        message = f"{unknown[0]!r:.80} is no permission. There are: {known}."
-        raise InvalidInput(FieldError("/scopes", "scope_unknown", message))
-    return lives
-
-
-async def make_secret(
-    tx: Tx,
-    caller: Actor,
+def new_key(
     account_id: ServiceAccountId,
+    *,
     scopes: Sequence[str] | None,
-    lifetime: timedelta,
-) -> tuple[ServiceKey, Secret]:
-    """A key that is a secret, recorded."""
-    secret = new_machine_secret(SecretKind.SERVICE_KEY)
+    lifetime: timedelta | None,
+    public_key: str | None,
+    algorithm: str | None,
+) -> tuple[NewServiceKey, Secret | None]:
+    """A key to be kept: of a public key (PEM), or else of a secret, which comes along. Raises InvalidInput."""
+    complaints = Complaints()
+    with complaints.noted():
+        lives = _checked_lifetime(lifetime)
+    with complaints.noted():
+        permitted = _checked_scopes(scopes)
+    with complaints.noted():
+        named, pem = _parsed(public_key, algorithm)
+    complaints.raise_any()
+    secret = new_machine_secret(SecretKind.SERVICE_KEY) if pem is None else None
     new = NewServiceKey(
-        new_uuid(), account_id, scopes, lifetime, digest=digest(secret.reveal()), hint=hint_of(secret)
+        new_uuid(),
+        account_id,
+        permitted,
+        lives,
+        digest=digest(secret.reveal()) if secret else None,
+        hint=hint_of(secret) if secret else "",
+        algorithm=named,
+        public_key=pem,
     )
+    return new, secret
+
+
+async def keep_key(tx: Tx, caller: Actor, new: NewServiceKey) -> ServiceKey:
+    """Store it, recorded."""
     key = await store.add_service_key(tx, new)
-    await _record(tx, caller, EventName.SERVICE_KEY_ADDED, account_id, key.id)
-    return key, secret
+    await _record(tx, caller, EventName.SERVICE_KEY_ADDED, new.account_id, key.id)
+    return key
 
 
 async def require_covering_roles(
@@ -180,11 +183,38 @@ async def load_for_act(
     return account
 
 
-def _parsed(public_key: str, algorithm: str | None) -> tuple[str, str]:
+def _checked_lifetime(lifetime: timedelta | None) -> timedelta:
+    lives = DEFAULT_LIFETIME if lifetime is None else lifetime
+    if not timedelta(minutes=1) <= lives <= MAX_LIFETIME:
+        message = f"Use a minute to {MAX_LIFETIME.days} days."
+        raise InvalidInput(FieldError("/ttl_days", "out_of_range", message))
+    return lives
+
+
+def _checked_scopes(scopes: Sequence[str] | None) -> list[str] | None:
+    if scopes is None:
+        return None
+    if unknown := sorted(set(scopes) - set(Permission)):
+        known = ", ".join(sorted(Permission))
+        message = f"{unknown[0]!r:.80} is no permission. There are: {known}."
+        raise InvalidInput(FieldError("/scopes", "scope_unknown", message))
+    return sorted(set(scopes))
+
+
+def _parsed(public_key: str | None, algorithm: str | None) -> tuple[str | None, str | None]:
+    known = ", ".join(Algorithm)
+    if algorithm is not None and algorithm not in set(Algorithm):
+        raise InvalidInput(FieldError("/algorithm", "algorithm_unknown", f"Use one of {known}."))
+    if public_key is None:
+        if algorithm is None:
+            return None, None
+        message = "A secret has no algorithm: leave it out, or send a public_key."
+        raise InvalidInput(FieldError("/algorithm", "algorithm_unknown", message))
     try:
-        chosen, pem = parse_public_key(public_key, algorithm)
+        chosen, pem = parse_public_key(public_key, None if algorithm is None else Algorithm(algorithm))
     except UnsoundKey as error:
-        raise InvalidInput(FieldError("/public_key", "public_key_invalid", f"This key is {error}.")) from None
+        message = f"This key cannot be taken: {error}."
+        raise InvalidInput(FieldError("/public_key", "public_key_invalid", message)) from None
     return chosen.value, pem
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.auth.authenticate_client import AuthenticateClient, ClientProof, InvalidClient
-from keystead.jwt.issuer import TokenIssuer
+from keystead.jwt.issuer import TokenIssuer, TokenTooLarge
 from keystead.kernel.caller import Access
 from keystead.kernel.errors import Refusal
 from keystead.kernel.secrets import Secret
@@ -29,13 +29,13 @@ class MachineToken:
 class GrantClientCredentials:
     """A token of minutes. Without a `scope` it permits what the account's roles and the key do; with one, only that.
 
-    Raises InvalidClient, ScopeInvalid.
+    Raises InvalidClient, ScopeInvalid, TokenTooLarge.
     """
 
     authenticate: AuthenticateClient
     issuer: TokenIssuer
     requires: ClassVar = Access.CLIENT
-    refuses: ClassVar = (InvalidClient, ScopeInvalid)
+    refuses: ClassVar = (InvalidClient, ScopeInvalid, TokenTooLarge)
 
     async def __call__(self, proof: ClientProof, *, scope: str = "") -> MachineToken:
         client = await self.authenticate(proof)

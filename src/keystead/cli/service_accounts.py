@@ -24,6 +24,9 @@ Lifetime = Annotated[str, typer.Option("--ttl", help="How long the key lives, su
 Scopes = Annotated[
     list[str] | None, typer.Option("--scope", help="What the key may do at most; all that the roles permit.")
 ]
+PublicKeyFile = Annotated[
+    Path | None, typer.Option(help="A public key (PEM) instead of a secret, for private_key_jwt.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 _LIFETIME = re.compile(r"(\d{1,6})([dhm])", re.ASCII)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
@@ -41,9 +44,10 @@ def create(
         str | None, typer.Option(help="Whose audience its tokens have; the default application's.")
     ] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    public_key: PublicKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a service account with its first secret, which is shown this once."""
+    """Make a service account with its first secret, which is shown this once, or with a public key."""
     new = NewAccount(
         name,
         description=description,
@@ -51,6 +55,7 @@ def create(
         client_id=application,
         scopes=tuple(scope) if scope else None,
         lifetime=_span(ttl),
+        public_key=None if public_key is None else _read(public_key),
     )
 
     async def act(core: Core) -> CreatedAccount:
@@ -92,9 +97,7 @@ def add_key(
     *,
     ttl: Lifetime = "90d",
     scope: Scopes = None,
-    public_key: Annotated[
-        Path | None, typer.Option(help="A public key (PEM) instead of a secret, for private_key_jwt.")
-    ] = None,
+    public_key: PublicKeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """One more secret, or a public key: the old ones go on until they are revoked or expire."""

@@ -9,7 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from keystead.jwt.jws import TokenRejected, header_of, verify_compact
 from keystead.jwt.soundness import UnsoundKey, require_sound
@@ -62,13 +62,15 @@ def read_assertion(
             return None
 
 
-def parse_public_key(pem: str, algorithm: str | None) -> tuple[Algorithm, str]:
-    """The algorithm (the usual one of its kind, unless named) and the key, in one spelling.
+def parse_public_key(pem: str, algorithm: Algorithm | None) -> tuple[Algorithm, str]:
+    """The algorithm (the usual one of its kind, unless named) and the key, spelled anew: what stood beside it is gone.
 
     Raises UnsoundKey, with a text that may be shown.
     """
+    if "PRIVATE KEY-----" in pem:
+        raise UnsoundKey("it is private; keep it to yourself, and send what openssl pkey -pubout makes of it")
     if len(pem) > MAX_PEM_CHARACTERS or not pem.lstrip().startswith("-----BEGIN PUBLIC KEY-----"):
-        raise UnsoundKey("not a public key in PEM: make one with openssl pkey -in private.pem -pubout")
+        raise UnsoundKey("not a public key in PEM, such as openssl pkey -in private.pem -pubout makes")
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -82,12 +84,9 @@ def parse_public_key(pem: str, algorithm: str | None) -> tuple[Algorithm, str]:
             usual = Algorithm.EDDSA
         case _:
             raise UnsoundKey("not an RSA, P-256 or Ed25519 key")
-    try:
-        chosen = usual if algorithm is None else Algorithm(algorithm)
-    except ValueError:
-        raise UnsoundKey(f"the algorithm is one of {', '.join(Algorithm)}") from None
+    chosen = usual if algorithm is None else algorithm
     require_sound(chosen.value, key)
-    return chosen, pem.strip()
+    return chosen, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def public_key_of(kid: UUID, algorithm: str, pem: str) -> PublicKey:
@@ -99,14 +98,16 @@ def public_key_of(kid: UUID, algorithm: str, pem: str) -> PublicKey:
 
 
 def _is_in_time(members: dict[str, object], exp: int, now: datetime) -> bool:
+    """Made lately, and to last not for long: what was signed to lie about until it is needed proves nothing now."""
     seconds, skew = now.timestamp(), CLOCK_SKEW.total_seconds()
+    life = MAX_ASSERTION_LIFE.total_seconds()
+    not_before, issued_at = members.get("nbf", 0), members.get("iat", int(seconds))
     if (
-        isinstance(exp, bool)
-        or not seconds - skew < exp <= seconds + MAX_ASSERTION_LIFE.total_seconds() + skew
-    ):
+        type(exp) is not int or type(not_before) is not int or type(issued_at) is not int
+    ):  # a bool is an int, too
         return False
-    for name in ("nbf", "iat"):
-        value = members.get(name, 0)
-        if type(value) is not int or value > seconds + skew:
-            return False
-    return True
+    return (
+        seconds - skew < exp <= seconds + life + skew
+        and not_before <= seconds + skew
+        and seconds - life - skew <= issued_at <= seconds + skew
+    )

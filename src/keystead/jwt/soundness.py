@@ -34,7 +34,7 @@ def require_sound(algorithm: str, key: VerifyingKey) -> None:
 
 def _require_sound_rsa(n: int, e: int) -> None:
     if not MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS:
-        raise UnsoundKey("the modulus is too short or too long")
+        raise UnsoundKey(f"the modulus has {n.bit_length()} bits, not {MIN_RSA_BITS} to {MAX_RSA_BITS}")
     if e != PUBLIC_EXPONENT:
         raise UnsoundKey("the public exponent is not 65537")
     if n % 2 == 0:

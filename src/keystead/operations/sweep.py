@@ -27,6 +27,7 @@ log = structlog.get_logger("sweep")
 
 BATCH = 500
 KEEP_KEYS = timedelta(hours=24)  # how long a creating request may be repeated
+KEEP_ASSERTIONS = timedelta(hours=1)  # whoever read one just before it expired has long since noted its use
 # Joins users and tickets: whoever was sent a link that still works has until it expires.
 SWEEP_ATTEMPTS = """
     DELETE FROM users
@@ -69,7 +70,9 @@ class Sweep:
                 await _all(lambda: sessions.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: tickets.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(lambda: tickets.sweep_keys(self.db, older_than=KEEP_KEYS, limit=BATCH)),
-                await _all(lambda: tickets.sweep_assertions(self.db, limit=BATCH)),
+                await _all(
+                    lambda: tickets.sweep_assertions(self.db, older_than=KEEP_ASSERTIONS, limit=BATCH)
+                ),
                 await _all(lambda: machines.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),

@@ -75,7 +75,8 @@ USE_ASSERTION = """
 SWEEP_ASSERTIONS = """
     DELETE FROM used_assertions
      WHERE (account_id, id_digest) IN (SELECT account_id, id_digest FROM used_assertions
-                                        WHERE expires_at < keystead_now() LIMIT $1 FOR UPDATE SKIP LOCKED)
+                                        WHERE expires_at < keystead_now() - $1::interval
+                                        LIMIT $2 FOR UPDATE SKIP LOCKED)
  RETURNING account_id
 """
 
@@ -191,5 +192,5 @@ async def use_assertion(db: Runner, account_id: UUID, id_digest: bytes, *, expir
     return await db.fetch_row(USE_ASSERTION, account_id, id_digest, expires_at) is not None
 
 
-async def sweep_assertions(db: Runner, *, limit: int) -> int:
-    return len(await db.fetch(SWEEP_ASSERTIONS, limit))
+async def sweep_assertions(db: Runner, *, older_than: timedelta, limit: int) -> int:
+    return len(await db.fetch(SWEEP_ASSERTIONS, older_than, limit))

@@ -1,6 +1,5 @@
 """How a client proves itself in a request (RFC 6749 §2.3, RFC 7523 §2.2): in one way, and in one only."""
 
-import binascii
 from base64 import b64decode
 from urllib.parse import unquote_plus
 
@@ -28,6 +27,8 @@ def proof_of(call: Call) -> ClientProof:
     form: ClientForm = call.body
     found: list[ClientProof] = []
     if (basic := _basic(call)) is not None:
+        if form.client_id not in ("", basic.client_id):
+            raise MalformedRequest(detail="client_id names another client than the Authorization header.")
         found.append(basic)
     if form.client_secret:
         found.append(ClientSecret(form.client_id, form.client_secret))
@@ -52,7 +53,7 @@ def _basic(call: Call) -> ClientSecret | None:
         return None
     try:
         client_id, separator, secret = b64decode(credentials.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no UTF-8, not even ASCII
         raise InvalidClient from None
     if not separator:
         raise InvalidClient

@@ -7,6 +7,7 @@ from keystead.api.rest.problems import Problem, UnsupportedGrantType, problem_of
 from keystead.auth.authenticate_client import InvalidClient
 from keystead.auth.client_credentials import ScopeInvalid
 from keystead.auth.revoke import NotRevocable
+from keystead.jwt.issuer import TokenTooLarge
 from keystead.kernel.caller import NotSignedIn, PermissionMissing
 from keystead.kernel.errors import InvalidInput, Refusal, Unavailable
 
@@ -29,9 +30,9 @@ class OAuthProblem(Problem, kw_only=True):
 
 
 def oauth_status_of(refusal: type[Refusal]) -> HTTPStatus:
-    """As everywhere, but that a form with a bad field is a bad request."""
-    status = status_of(refusal)
-    return HTTPStatus.BAD_REQUEST if issubclass(refusal, InvalidInput) else status
+    """As everywhere, but that a bad request is what it is for want of a better word (RFC 6749 §5.2)."""
+    is_bad_request = issubclass(refusal, InvalidInput | TokenTooLarge)
+    return HTTPStatus.BAD_REQUEST if is_bad_request else status_of(refusal)
 
 
 def oauth_problem_of(refusal: Refusal, request_id: str) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def oauth_problem_of(refusal: Refusal, request_id: str) -> dict[str, Any]:
     error = next((ERRORS[each] for each in kind.__mro__ if each in ERRORS), otherwise)
     return {
         "error": error,
-        "error_description": kind.message,
+        "error_description": refusal.detail.get("detail", kind.message),
         **problem_of(refusal, request_id),
         "status": status.value,
     }

@@ -44,7 +44,12 @@ from keystead.settings import Settings
 
 log = structlog.get_logger("http")
 
-_CREDENTIAL_NAMES = frozenset({"access_token", "refresh_token", "token", "password", "id_token", "secret"})
+_CREDENTIAL_NAMES = frozenset(
+    {
+        *("access_token", "refresh_token", "token", "id_token", "api_key", "password"),
+        *("secret", "client_secret", "client_assertion"),
+    }
+)
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/._-]+")
 

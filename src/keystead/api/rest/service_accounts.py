@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from keystead.accounts.service_accounts import (
     MAX_DESCRIPTION_LENGTH,
+    MAX_ROLES,
     ChangeServiceAccount,
     CreateServiceAccount,
     DeleteServiceAccount,
@@ -18,14 +19,17 @@ from keystead.accounts.service_accounts import (
     ShowServiceAccount,
 )
 from keystead.accounts.service_keys import AddedKey, AddServiceKey, ListServiceKeys, RevokeServiceKey
-from keystead.api.rest.bodies import ClientId, PageQuery
+from keystead.api.rest.bodies import ClientId, PageQuery, RoleName
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
 from keystead.kernel.ids import ServiceAccountId
 from keystead.machines.types import KeyNotFound, ServiceAccount, ServiceAccountNotFound, ServiceKey
 
 Name = Annotated[str, Meta(min_length=2, max_length=63, pattern=r"^[a-z][a-z0-9_-]+$")]
 Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION_LENGTH)]
-Names = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=100)]
+RoleNames = Annotated[tuple[RoleName, ...], Meta(max_length=MAX_ROLES)]
+Scopes = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=100)]
+PublicKeyText = Annotated[str, Meta(max_length=4096, description="In PEM. Without one a secret is made.")]
+AlgorithmName = Annotated[str, Meta(max_length=10, description="Of the public key; by its kind without.")]
 Days = Annotated[float, Meta(gt=0, le=400)]
 
 
@@ -90,7 +94,7 @@ class ServiceKeyListBody(msgspec.Struct, kw_only=True):
 
 
 class AddedKeyBody(msgspec.Struct, kw_only=True):
-    """`client_secret` is shown this once."""
+    """`client_secret` is shown this once; a public key has none."""
 
     key: ServiceKeyBody
     client_id: UUID
@@ -112,27 +116,27 @@ class CreatedServiceAccountBody(AddedKeyBody, kw_only=True):
 class NewServiceAccountBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name
     description: Description = ""
-    roles: Names = ()
+    roles: RoleNames = ()
     application: ClientId | None = None
-    scopes: Names | None = None
+    scopes: Scopes | None = None
     ttl_days: Days | None = None
+    public_key: PublicKeyText | None = None
+    algorithm: AlgorithmName | None = None
 
 
 class ServiceAccountChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A field that is absent stays."""
 
     description: Description | None = None
-    roles: Names | None = None
+    roles: RoleNames | None = None
     is_disabled: bool | None = None
 
 
 class NewServiceKeyBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Without a `public_key` (PEM) a secret is made."""
-
-    scopes: Names | None = None
+    scopes: Scopes | None = None
     ttl_days: Days | None = None
-    public_key: Annotated[str, Meta(max_length=4096)] | None = None
-    algorithm: Annotated[str, Meta(max_length=10)] | None = None
+    public_key: PublicKeyText | None = None
+    algorithm: AlgorithmName | None = None
 
 
 async def list_accounts(call: Call) -> Reply:
@@ -158,13 +162,15 @@ async def create(call: Call) -> Reply:
             client_id=body.application,
             scopes=body.scopes,
             lifetime=_span(body.ttl_days),
+            public_key=body.public_key,
+            algorithm=body.algorithm,
         ),
     )
     answer = CreatedServiceAccountBody(
         account=ServiceAccountBody.of(created.account),
         key=ServiceKeyBody.of(created.key),
         client_id=created.account.id,
-        client_secret=created.secret.reveal(),
+        client_secret=None if created.secret is None else created.secret.reveal(),
     )
     headers = {"location": f"/api/v1/service-accounts/{created.account.id}"}
     return Reply(HTTPStatus.CREATED, answer, headers=headers)
@@ -236,7 +242,7 @@ ROUTES = (
         method="POST",
         path="/api/v1/service-accounts",
         handler=create,
-        summary="Make a service account with its first secret",
+        summary="Make a service account with its first key",
         body=NewServiceAccountBody,
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(
