@@ -346,7 +346,12 @@ def faults_of(tmp_path, **hooks):
         ("http://hooks.example.com/", f"whsec_{KEY}", "not https"),
         ("https://user:pw@hooks.example.com/", f"whsec_{KEY}", "no address"),
         ("ftp://hooks.example.com/", f"whsec_{KEY}", "no address"),
+        ("https://10.0.0.1/", f"whsec_{KEY}", "hooks.allow_private"),
+        ("https://2130706433/", f"whsec_{KEY}", "no host"),
         ("https://hooks.example.com/", "short", "too short"),
+        ("https://hooks.example.com/", "x" * 31, "too short"),
+        ("https://hooks.example.com/", "whsec_c2hvcnQ=", "too short"),
+        ("https://hooks.example.com/", "whsec_\u00e9", "too short"),
         ("https://hooks.example.com/", "whsec_!!!", "too short"),
         ("https://hooks.example.com/", None, "secret is not set"),
     ],
@@ -356,6 +361,13 @@ def test_a_hook_that_would_not_be_safe_is_refused_at_the_start(tmp_path, url, se
     said = faults_of(tmp_path, BEFORE_TOKEN__URL=url, **more)
     assert "hooks.before_token" in said
     assert words in said
+    assert "user:pw" not in said
+
+
+def test_a_secret_without_a_url_is_a_mistake_and_no_hook_that_is_left_out(tmp_path):
+    said = faults_of(tmp_path, BEFORE_REGISTRATION__SECRET=f"whsec_{KEY}")
+    assert "hooks.before_registration.url is not" in said
+    assert KEY not in said
 
 
 def test_a_secret_of_a_hook_is_shown_nowhere(tmp_path, caplog):

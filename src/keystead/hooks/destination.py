@@ -12,8 +12,29 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
-_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
-_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")  # RFC 8215
+# IANA's registries of special-purpose addresses, written out: what Python's `is_global` says differs between its
+# releases and has holes for us. Azure's metadata service is at 168.63.129.16, Oracle's at 192.0.0.192.
+_SPECIAL_4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+        "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
+    )
+)  # fmt: skip
+_UNICAST_6 = IPv6Network("2000::/3")  # all that IANA gives out; whatever else there is leads elsewhere
+_SPECIAL_6 = tuple(
+    IPv6Network(text)
+    for text in (
+        "2001::/23",  # of protocols, Teredo among them
+        "2001:db8::/32",
+        "2002::/16",  # 6to4, which carries any IPv4 address
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
+)
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: how a network without IPv4 reaches the rest of the world
 _LAST_32_BITS = (1 << 32) - 1
 
 
@@ -29,52 +50,39 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an address of the open internet, whatever form it is written in."""
-    if any(not is_public(inner) for inner in _inside(address)):
-        return False
-    if isinstance(address, IPv6Address) and address in _NAT64_LOCAL:
-        return False
-    return address.is_global and not address.is_multicast
-
-
-def _inside(address: Address) -> Iterable[IPv4Address]:
-    """IPv4 addresses that an IPv6 one stands for: mapped, 6to4, Teredo, NAT64."""
+    """Whether it is an address of the open internet. One that carries another is what it carries, or is not."""
     if isinstance(address, IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
+        return not any(address in network for network in _SPECIAL_4)
     if address in _NAT64:
-        yield IPv4Address(int(address) & _LAST_32_BITS)
+        return is_public(IPv4Address(int(address) & _LAST_32_BITS))
+    return address in _UNICAST_6 and not any(address in network for network in _SPECIAL_6)
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Public addresses, and the networks that are allowed though private."""
+    """The networks that are allowed though private, and, unless the call is in the clear, all that is public."""
 
     allowed: tuple[Network, ...] = ()
+    includes_public: bool = True
     resolve: Resolve = resolve
 
-    async def choose(self, host: str, port: int) -> str:
-        """An address to connect to. Raises AddressForbidden if any of the name's addresses is one to keep away from."""
-        addresses = [ip_address(text.partition("%")[0]) for text in await self.resolve(host, port)]
-        if not addresses or not all(map(self.admits, addresses)):
-            raise AddressForbidden(f"{host} leads to an address that is not public")
-        return str(addresses[0])
+    async def choose(self, host: str, port: int) -> list[Address]:
+        """The addresses to try. Raises AddressForbidden if any of the name's addresses is one to keep away from."""
+        found = [ip_address(text.partition("%")[0]) for text in await self.resolve(host, port)]
+        if not found or not all(map(self.admits, found)):
+            raise AddressForbidden(f"{host} leads to an address where this hook may not go")
+        return list(dict.fromkeys(found))
 
     def admits(self, address: Address) -> bool:
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         judged = mapped or address
-        return is_public(address) or any(
+        return (self.includes_public and is_public(address)) or any(
             judged.version == network.version and judged in network for network in self.allowed
         )
 
 
 class GuardedBackend(AsyncNetworkBackend):
-    """Connects to the address that was judged, so that no second look-up can lead elsewhere; TLS is for the name."""
+    """Connects to an address that was judged, so that no second look-up can lead elsewhere; TLS is for the name."""
 
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
@@ -89,10 +97,16 @@ class GuardedBackend(AsyncNetworkBackend):
         socket_options: Iterable[object] | None = None,
     ) -> AsyncNetworkStream:
         try:
-            address = await self._destinations.choose(host, port)
+            addresses = await self._destinations.choose(host, port)
         except OSError as error:
             raise ConnectError(str(error)) from error
-        return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)  # type: ignore[arg-type]
+        *others, last = map(str, addresses)
+        for address in others:
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)  # type: ignore[arg-type]
+            except ConnectError:  # nobody there: the name's next one, as a browser does
+                continue
+        return await self._inner.connect_tcp(last, port, timeout, local_address, socket_options)  # type: ignore[arg-type]
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Iterable
 
 from keystead.kernel.secrets import Secret
@@ -23,10 +22,10 @@ def sign(secrets: Iterable[Secret], *, message_id: str, timestamp: int, body: by
 
 
 def is_strong(secret: Secret) -> bool:
-    """Whether it has as many bytes as it should (24, as the standard asks)."""
+    """Whether it is base64 of 24 bytes or more, as the standard asks, or 32 characters or more of anything else."""
     try:
-        return len(_bytes(secret)) >= 24
-    except Base64Error:
+        return len(_bytes(secret)) >= (24 if secret.reveal().startswith(_ENCODED) else 32)
+    except ValueError:  # no base64
         return False
 
 

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from keystead.applications.definition import find_faults, is_origin
 from keystead.hooks.signature import is_strong
 from keystead.hooks.types import HookPoint
+from keystead.hooks.url import find_fault
 from keystead.kernel import config
 from keystead.kernel.secrets import Secret
 from keystead.settings.applications import defaults_of, definition_of
@@ -18,7 +19,6 @@ from keystead.settings.sections import Profile, Settings
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
 
 _SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
-_HOOK_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[^\s#@]*)?", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
@@ -74,24 +74,28 @@ def _find_bad_applications(settings: Settings) -> Iterator[str]:
 
 
 def _find_bad_hooks(settings: Settings) -> Iterator[str]:
-    for network in settings.hooks.allow_private:
+    hooks = settings.hooks
+    for network in hooks.allow_private:
         if not _is_network(network):
             yield f"hooks.allow_private: {network!r} is no network; write it like 10.1.2.0/24."
+    allowed = tuple(ip_network(text, strict=False) for text in hooks.allow_private if _is_network(text))
     for point in HookPoint:
-        section = getattr(settings.hooks, point.value)
-        key = f"hooks.{point.value}"
+        section, key = getattr(hooks, point.value), f"hooks.{point.value}"
         if section.url is None:
+            if section.secret is not None:
+                yield f"{key}.secret is set and {key}.url is not: nothing would be called."
             continue
-        if not _HOOK_URL.fullmatch(section.url):
-            yield f"{key}.url: {section.url!r} is no address; write it like https://hooks.example.com/keystead."
-        elif section.url.startswith("http://") and not settings.hooks.allow_private:
-            yield f"{key}.url is not https://: what it is told could be read, and its answer forged, on the way."
+        if fault := find_fault(section.url, allowed):
+            yield f"{key}.url {fault}."
         if section.secret is None:
             yield f"{key}.secret is not set: without it nobody can tell our calls from others."
         for name in ("secret", "secret_previous"):
             secret = getattr(section, name)
             if secret is not None and not is_strong(secret):
-                yield f"{key}.{name} is too short: make one with openssl rand -base64 32, and write whsec_ before it."
+                yield (
+                    f"{key}.{name} is too short, or no base64 after whsec_: "
+                    "make one with openssl rand -base64 32, and write whsec_ before it."
+                )
 
 
 def _is_network(text: str) -> bool:
