@@ -23,7 +23,7 @@ ROOT = HERE.parents[1]
 PAGES = sorted(
     path
     for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("packages/*/README.md"))
-    if path.parent.name != "decisions"
+    if path.parent.name not in ("decisions", "examples")  # tests/examples/test_pages.py runs the latter
 )
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL

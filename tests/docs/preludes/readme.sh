@@ -1,0 +1,1 @@
+PASSWORD='a long password of mine'
