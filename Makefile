@@ -34,7 +34,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve example-fastapi test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-pytest-plugin mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-pytest-plugin mutants \
         prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -162,13 +162,8 @@ bench-verifier: $(DEV) ## Measure the verifier package beside the bare signature
 bench-pytest-plugin: $(DEV) ## Measure how soon the pytest plugin has a Keystead
 	@$(BIN)/python -m bench.pytest_plugin
 
-example-fastapi: $(ENVIRONMENT) ## Run the FastAPI example on port 8000, beside `make serve`
-	@test -x .example/bin/uvicorn || { $(BIN)/python -m venv .example && .example/bin/python -m pip \
-	    --disable-pip-version-check --quiet install ./packages/keystead-verify fastapi uvicorn; }
-	@exec .example/bin/uvicorn --app-dir examples/fastapi main:app --port 8000
-
 clean: ## Remove the environment and every cache; your data stays
-	@rm -rf .venv .example build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
+	@rm -rf .venv build dist htmlcov site .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
 	    .pytest_cache .ruff_cache
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
