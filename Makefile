@@ -34,7 +34,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-pytest-plugin mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-api-key bench-pytest-plugin mutants \
         prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -158,6 +158,9 @@ example-spa-cookie example-spa-token: $(ENVIRONMENT)
 
 bench-verifier: $(DEV) ## Measure the verifier package beside the bare signature
 	@$(BIN)/python -m bench.verifier
+
+bench-api-key: $(DEV) ## Measure a request with an API key beside one with a JWT
+	@$(BIN)/python -m bench.api_key
 
 bench-pytest-plugin: $(DEV) ## Measure how soon the pytest plugin has a Keystead
 	@$(BIN)/python -m bench.pytest_plugin
