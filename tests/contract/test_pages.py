@@ -255,6 +255,21 @@ async def test_the_page_names_the_application_that_the_link_belongs_to(cluster, 
             assert MARKUP in (await post.visit(path, status=401)).text
 
 
+async def test_who_is_done_goes_on_in_the_application_and_nowhere_else(cluster, box):
+    names = {
+        "APPLICATIONS__SHOP__REDIRECT_URLS": "https://shop.example/welcome?a=1&b=2, https://shop.example/2"
+    }
+    async with serving(cluster, **mailing(box, **names)) as service:
+        post = Post(service, box)
+        for client_id, link in (("shop", "https://shop.example/welcome?a=1&amp;b=2"), ("default", None)):
+            journey = await invitation(service.core, service.client, client_id=client_id)
+            path = await post.path_to(journey.mailbox)
+            assert "shop.example" not in (await post.visit(path)).text
+            done = (await post.press(path, status=200, **journey.typed)).text
+            assert (f'rel="noreferrer" href="{link}"' in done) == (link is not None)
+            assert "shop.example/2" not in done
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

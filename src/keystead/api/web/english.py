@@ -84,4 +84,5 @@ ENGLISH = Words(
     busy_title="One moment, please",
     busy="There is too much to do right now. Nothing was changed, and your link is still good.",
     try_again="Try again",
+    go_on="Continue to {product}",
 )

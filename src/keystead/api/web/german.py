@@ -92,4 +92,5 @@ GERMAN = Words(
     busy_title="Einen Augenblick, bitte",
     busy="Gerade ist zu viel zu tun. Es wurde nichts geändert, und Ihr Link gilt weiterhin.",
     try_again="Noch einmal versuchen",
+    go_on="Weiter zu {product}",
 )

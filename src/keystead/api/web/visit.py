@@ -37,12 +37,12 @@ class Visit:
         self._call = call
         self._landing = landing
         self._words = choose(call.request.headers.get("accept-language", ""), call.settings.mail.locale)
-        self._product = call.core.applications.book.default.name
+        self._application = call.core.applications.book.default
 
     async def peek(self) -> None:
         """Raises TicketRefused where the link is not valid any more. Nothing is used up."""
         ticket = await self._call.core.flows.peek(self.token, self._landing.purpose)
-        self._product = self._call.core.applications.book.of(ticket.client_id).name
+        self._application = self._call.core.applications.book.of(ticket.client_id)
 
     def form(self, refusal: InvalidInput | None = None, typed: Mapping[str, str] | None = None) -> Reply:
         """With what is wrong beside each field, and what was `typed`: the password never is."""
@@ -61,7 +61,9 @@ class Visit:
 
     def done(self) -> Reply:
         link = self._words.links[self._landing.to]
-        return self._notice(link.done_title, link.done)
+        return self._notice(
+            link.done_title, link.done, goes_on_at=next(iter(self._application.redirect_urls), None)
+        )
 
     def explain(self, refusal: Refusal) -> Reply:
         """One of TOLD, with its own status."""
@@ -83,10 +85,16 @@ class Visit:
         title: str,
         *paragraphs: str,
         may_try_again: bool = False,
+        goes_on_at: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        values = {"title": title, "paragraphs": paragraphs, "may_try_again": may_try_again}
+        values = {
+            "title": title,
+            "paragraphs": paragraphs,
+            "may_try_again": may_try_again,
+            "goes_on_at": goes_on_at,
+        }
         return self._page("notice.html", values, status=status, headers=headers or {})
 
     def _page(
@@ -97,7 +105,7 @@ class Visit:
         status: HTTPStatus,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        shared = {"words": self._words, "product": self._product, "say": self._say}
+        shared = {"words": self._words, "product": self._application.name, "say": self._say}
         language = {"vary": "Accept-Language", "content-language": self._words.language}
         return page(template, {**shared, **values}, status=status, headers={**language, **(headers or {})})
 
@@ -112,7 +120,7 @@ class Visit:
     def _say(self, sentence: str) -> str:
         """With what it mentions in braces."""
         facts = Facts(
-            product=self._product,
+            product=self._application.name,
             min_length=self._call.settings.auth.password.min_length,
             max_bytes=MAX_BYTES,
             max_name_length=MAX_NAME_LENGTH,

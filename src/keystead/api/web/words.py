@@ -48,3 +48,4 @@ class Words:
     busy_title: str
     busy: str
     try_again: str
+    go_on: str
