@@ -53,8 +53,13 @@ def test_what_a_reader_types_is_marked_as_shell_and_so_is_run(page):
         assert not re.search(r"^\s*\$ ", block, re.MULTILINE), "no prompts: the block is copied whole"
 
 
+# A guide and the page that it belongs to are read together, by one who has done what stands before.
+TOGETHER = {path: sorted((ROOT / "docs" / "migrate").glob("*.md")) for path in [ROOT / "docs" / "moving.md"]}
+ALONE = [page for page in PAGES if blocks(page) and page.parent.name != "migrate"]
+
+
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
+@pytest.mark.parametrize("page", ALONE, ids=named)
 async def test_every_shell_block_of_a_page_runs(page, cluster, tmp_path):
     async with (
         cluster.clone() as urls,
@@ -64,8 +69,12 @@ async def test_every_shell_block_of_a_page_runs(page, cluster, tmp_path):
         environ = await reader(urls, empty, server, tmp_path)
         prelude = HERE / "preludes" / f"{page.stem.lower()}.sh"
         script = [f"source {prelude}"] if prelude.exists() else []
-        for number, block in enumerate(blocks(page), start=1):
-            script += [f"echo '--- block {number}' >&2", moved(block, server.base_url, tmp_path)]
+        for part in (page, *TOGETHER.get(page, ())):
+            for number, block in enumerate(blocks(part), start=1):
+                script += [
+                    f"echo '--- {part.name}, block {number}' >&2",
+                    moved(block, server.base_url, tmp_path),
+                ]
         done = await anyio.to_thread.run_sync(lambda: run("\n".join(script), environ, tmp_path))
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
