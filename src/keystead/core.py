@@ -301,7 +301,9 @@ async def open_core(
     )
     redis = Redis(_required(settings.redis.url, "redis.url"))
     clock = clock or Clock()
-    hooks = Hooks(configured_hooks(settings), hook_destinations(settings), clock)
+    hooks = Hooks(
+        configured_hooks(settings), hook_destinations(settings), clock, ca_file=settings.hooks.ca_file
+    )
     threads = max(1, (auth.hash_threads or os.cpu_count() or 1) // workers)
     hasher = Hasher(
         Argon2Cost(auth.argon2.memory_kib, auth.argon2.iterations, auth.argon2.parallelism),

@@ -6,7 +6,8 @@ from ipaddress import ip_address, ip_network
 import httpcore2
 import pytest
 
-from keystead.hooks.destination import AddressForbidden, Destinations, GuardedBackend, is_public, resolve
+from keystead.hooks.backend import GuardedBackend
+from keystead.hooks.destination import AddressForbidden, Destinations, is_public, resolve
 from keystead.hooks.url import find_fault
 
 pytestmark = pytest.mark.anyio

@@ -1,17 +1,40 @@
-"""A service that is called by hooks: a real server on loopback that answers as it is told to."""
+"""A service that hooks call: a real server on loopback that answers as it is told to; and hooks that call it."""
 
+import base64
+import ipaddress
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from keystead.hooks.call import Hooks
+from keystead.hooks.destination import Destinations
+from keystead.hooks.types import Hook, HookPoint, OnFailure
+from keystead.kernel.clock import Clock
+from keystead.kernel.secrets import Secret
+
+KEY = base64.b64encode(b"a secret of thirty-two bytes ....").decode()
+LOOPBACK = Destinations((ipaddress.ip_network("127.0.0.0/8"),))
+
+
+def hook(url, *, point=HookPoint.BEFORE_TOKEN, on_failure=OnFailure.REFUSE, seconds=0.3, secrets=(KEY,)):
+    return Hook(
+        point, url, tuple(Secret(f"whsec_{each}") for each in secrets), timedelta(seconds=seconds), on_failure
+    )
+
+
+def hooks_of(*found, destinations=LOOPBACK, ca_file=None):
+    return Hooks({each.point: each for each in found}, destinations, Clock(), ca_file=ca_file)
 
 
 class Receiver:
     """`answer` gets what was sent and gives status, media type and body. Close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -33,11 +56,17 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme = "https"
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/keystead"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/keystead"
 
     def respond(self, handler: BaseHTTPRequestHandler) -> None:
         status, media_type, body = self.answer(self.calls[-1])

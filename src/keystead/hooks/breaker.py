@@ -1,34 +1,56 @@
-"""A breaker: after failures in a row a hook is left alone for a while, and then tried once."""
+"""A breaker: a hook that keeps failing is left alone for a while, and then tried once."""
 
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 
-FAILURES = 5
+IN_A_ROW = 5
+RECENT = 20
 REST = timedelta(seconds=10)
 
 
 class Breaker:
-    """Of one hook in one process."""
+    """Of one hook in one process. It opens after five failures in a row, or when half of the last twenty failed."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
-        self._failures = 0
-        self._closed_from = 0.0
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+        self._rests_until: float | None = None
+        self._is_trying = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._rests_until is not None
 
     def admits(self) -> bool:
         """Whether to call. The first that comes after the rest tries for all: until it is known, others do not."""
-        if self._failures < FAILURES:
+        if self._rests_until is None:
             return True
-        if self._now() < self._closed_from:
+        if self._now() < self._rests_until:
             return False
-        self._closed_from = self._now() + REST.total_seconds()
+        self._is_trying = True
+        self._rest()
         return True
 
     def note(self, *, success: bool) -> None:
-        if success:
-            self._failures = 0
+        """How a call went that was admitted. While it rests, only that of the one that tries counts."""
+        if self.is_open:
+            if self._is_trying:
+                self._end_trial(success=success)
             return
-        self._failures += 1
-        if self._failures >= FAILURES:
-            self._closed_from = self._now() + REST.total_seconds()
+        self._recent.append(success)
+        last = list(self._recent)[-IN_A_ROW:]
+        if self._recent.count(False) >= RECENT / 2 or last == [False] * IN_A_ROW:
+            self._rest()
+
+    def _end_trial(self, *, success: bool) -> None:
+        self._is_trying = False
+        if success:
+            self._rests_until = None
+            self._recent.clear()
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._rests_until = self._now() + REST.total_seconds()

@@ -1,94 +1,86 @@
 """The call of a hook: signed, bounded in time and size, and with a stated meaning of its failure."""
 
 import asyncio
-import re
+import ssl
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import structlog
-from httpcore2 import AsyncConnectionPool
+from httpcore2 import AsyncConnectionPool, ConnectError
 
+from keystead.hooks.answer import GO_ON, MAX_ANSWER_BYTES, HookFailed, read_answer
+from keystead.hooks.backend import GuardedBackend
 from keystead.hooks.breaker import Breaker
-from keystead.hooks.destination import Destinations, GuardedBackend
+from keystead.hooks.destination import AddressForbidden, Destinations
 from keystead.hooks.signature import sign
 from keystead.hooks.types import Hook, HookAnswer, HookPoint, HookRefused, HookUnavailable, OnFailure
-from keystead.kernel import strict_json
 from keystead.kernel.clock import Clock
+from keystead.kernel.errors import CannotStart
 from keystead.kernel.ids import new_uuid
-from keystead.kernel.telemetry import HOOK_CALLS, HOOK_SECONDS
+from keystead.kernel.telemetry import HOOK_CALLS, HOOK_SECONDS, HOOKS_LEFT_ALONE
 
 log = structlog.get_logger("hooks")
 
-MAX_ANSWER_BYTES = 16 * 1024
-MAX_ANSWER_DEPTH = 6
 MAX_AT_ONCE = 50
-MAX_WORDS = 200
-_NOTHING = HookAnswer(MappingProxyType({}))
-_REASON = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-
-
-class HookFailed(Exception):
-    """It did not answer, or not as a hook does; the text says why and holds nothing of the answer."""
+_KEEPALIVE_SECS = 2.0  # shorter than servers keep theirs, or a call would meet one that is just being closed
 
 
 class Hooks:
     """The configured ones. A point without one costs nothing."""
 
-    def __init__(self, hooks: Mapping[HookPoint, Hook], destinations: Destinations, clock: Clock) -> None:
-        self._hooks = dict(hooks)
+    def __init__(
+        self,
+        hooks: Mapping[HookPoint, Hook],
+        destinations: Destinations,
+        clock: Clock,
+        *,
+        ca_file: Path | None = None,
+    ) -> None:
+        """`ca_file` holds the certificates that are trusted in place of the system's."""
+        trust = _trust(ca_file) if hooks else None
         self._clock = clock
-        self._breakers = {point: Breaker() for point in hooks}
-        self._slots = asyncio.Semaphore(MAX_AT_ONCE)
-        # No redirects, no proxies of the environment, no cookies: it is a connection pool and nothing more.
-        self._pool = AsyncConnectionPool(
-            max_connections=MAX_AT_ONCE,
-            keepalive_expiry=30,
-            network_backend=GuardedBackend(destinations),
-        )
+        self._lines = {point: _Line(hook, destinations, trust) for point, hook in hooks.items()}
 
     async def close(self) -> None:
-        await self._pool.aclose()
+        for line in self._lines.values():
+            await line.pool.aclose()
 
     def has(self, point: HookPoint) -> bool:
-        return point in self._hooks
+        return point in self._lines
 
     async def __call__(self, point: HookPoint, facts: Mapping[str, Any]) -> HookAnswer:
         """Raises HookRefused where it says no, HookUnavailable where it fails and is one that must be asked.
 
         Nothing is locked meanwhile: no caller may be in a transaction.
         """
-        hook = self._hooks.get(point)
-        if hook is None:
-            return _NOTHING
-        breaker = self._breakers[point]
-        if not breaker.admits():
-            HOOK_CALLS.labels(point.value, "not_called").inc()
-            return _failed(hook)
-        started = perf_counter()
+        line = self._lines.get(point)
+        if line is None:
+            return GO_ON
+        if not line.breaker.admits():
+            return line.give_up("not_called")
+        headers, body = self._compose(line.hook, facts)
+        is_asked, started = False, perf_counter()
         try:
-            async with asyncio.timeout(hook.timeout.total_seconds()), self._slots:
-                answer = await self._ask(hook, facts)
+            async with asyncio.timeout(line.hook.timeout.total_seconds()), line.slots:
+                is_asked = True
+                answer = await line.ask(headers, body)
         except HookRefused:
-            breaker.note(success=True)
-            HOOK_CALLS.labels(point.value, "refused").inc()
+            line.note("refused", perf_counter() - started)
             raise
         except Exception as error:  # noqa: BLE001 - whatever a network does, the failure mode decides
-            breaker.note(success=False)
-            HOOK_CALLS.labels(point.value, "failed").inc()
-            log.warning(
-                "hook.failed", hook=point.value, reason=f"{type(error).__name__}: {error}"[:MAX_WORDS]
-            )
-            return _failed(hook)
-        finally:
-            HOOK_SECONDS.labels(point.value).observe(perf_counter() - started)
-        breaker.note(success=True)
-        HOOK_CALLS.labels(point.value, "answered").inc()
+            if not is_asked:  # too many are under way: that is no fault of the service's
+                return line.give_up("busy")
+            line.note("failed", perf_counter() - started)
+            log.warning("hook.failed", hook=point.value, reason=_shown(error))
+            return line.give_up()
+        line.note("answered", perf_counter() - started)
         return answer
 
-    async def _ask(self, hook: Hook, facts: Mapping[str, Any]) -> HookAnswer:
+    def _compose(self, hook: Hook, facts: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
         now = self._clock.now()
         message_id = f"msg_{new_uuid().hex}"
         body = msgspec.json.encode({"type": hook.point.value, "id": message_id, "at": now, **facts})
@@ -98,14 +90,31 @@ class Hooks:
             "user-agent": "Keystead",
             **sign(hook.secrets, message_id=message_id, timestamp=int(now.timestamp()), body=body),
         }
-        seconds = hook.timeout.total_seconds()
-        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
-        async with self._pool.stream(
+        return headers, body
+
+
+class _Line:
+    """What a hook has for itself, so that one that is slow holds up no other."""
+
+    def __init__(self, hook: Hook, destinations: Destinations, trust: ssl.SSLContext | None) -> None:
+        in_the_clear = hook.url.startswith("http://")
+        self.hook = hook
+        self.breaker = Breaker()
+        self.slots = asyncio.Semaphore(MAX_AT_ONCE)
+        # No redirects, no proxies of the environment, no cookies: it is a pool of connections and nothing more.
+        self.pool = AsyncConnectionPool(
+            ssl_context=trust,
+            max_connections=MAX_AT_ONCE,
+            keepalive_expiry=_KEEPALIVE_SECS,
+            network_backend=GuardedBackend(replace(destinations, includes_public=not in_the_clear)),
+        )
+
+    async def ask(self, headers: Mapping[str, str], body: bytes) -> HookAnswer:
+        async with self.pool.stream(
             "POST",
-            hook.url,
+            self.hook.url,
             headers=[(name.encode(), value.encode()) for name, value in headers.items()],
             content=body,
-            extensions={"timeout": timeouts},
         ) as response:
             told = {name.lower(): value for name, value in response.headers}
             data = bytearray()
@@ -113,48 +122,32 @@ class Hooks:
                 data += chunk
                 if len(data) > MAX_ANSWER_BYTES:
                     raise HookFailed(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-            return _read(response.status, told.get(b"content-type", b""), bytes(data))
+            return read_answer(response.status, told.get(b"content-type", b""), bytes(data))
+
+    def note(self, outcome: str, seconds: float) -> None:
+        point = self.hook.point.value
+        self.breaker.note(success=outcome != "failed")
+        HOOKS_LEFT_ALONE.labels(point).set(self.breaker.is_open)
+        HOOK_CALLS.labels(point, outcome).inc()
+        HOOK_SECONDS.labels(point).observe(seconds)
+
+    def give_up(self, outcome: str | None = None) -> HookAnswer:
+        """What its failure means; `outcome` is why it was not called, if it was not."""
+        if outcome is not None:
+            HOOK_CALLS.labels(self.hook.point.value, outcome).inc()
+        if self.hook.on_failure is OnFailure.REFUSE:
+            raise HookUnavailable(hook=self.hook.point.value)
+        return GO_ON
 
 
-def _failed(hook: Hook) -> HookAnswer:
-    if hook.on_failure is OnFailure.REFUSE:
-        raise HookUnavailable(hook=hook.point.value)
-    return _NOTHING
-
-
-def _read(status: int, media_type: bytes, data: bytes) -> HookAnswer:
-    """Raises HookRefused, HookFailed."""
-    if status == 204 or (status == 200 and not data):
-        return _NOTHING
-    if status != 200:
-        raise HookFailed(f"status {status}")
-    if media_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HookFailed("the answer is no JSON")
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
     try:
-        members = strict_json.loads(data, max_depth=MAX_ANSWER_DEPTH)
-    except strict_json.JsonRejected as error:
-        raise HookFailed(str(error)) from None
-    if not isinstance(members, dict):
-        raise HookFailed("the answer is no object")
-    match members:
-        case {"action": "refuse"}:
-            raise HookRefused(**_words(members))
-        case {"action": action} if action != "allow":
-            raise HookFailed("the action is neither allow nor refuse")
-        case {"claims": dict() as claims}:
-            return HookAnswer(claims)
-        case {"claims": _}:
-            raise HookFailed("the claims are no object")
-        case _:
-            return _NOTHING
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise CannotStart(f"the certificates of hooks.ca_file, {ca_file}, cannot be read: {error}") from error
 
 
-def _words(members: Mapping[str, Any]) -> dict[str, str]:
-    """Its own words, if they are harmless."""
-    told = {}
-    reason, explanation = members.get("reason"), members.get("message")
-    if isinstance(reason, str) and _REASON.fullmatch(reason):
-        told["reason"] = reason
-    if isinstance(explanation, str) and explanation.isprintable() and len(explanation) <= MAX_WORDS:
-        told["explanation"] = explanation
-    return told
+def _shown(error: Exception) -> str:
+    """For the log. What a faulty protocol is told with may hold the answer, and so what we said of a person."""
+    told = isinstance(error, HookFailed | AddressForbidden | ConnectError)
+    return f"{type(error).__name__}: {error}"[:200] if told else type(error).__name__

@@ -1,12 +1,10 @@
-"""Which addresses a hook may reach: a name is resolved once, every address judged, and a judged one connected to."""
+"""Which addresses a hook may reach: a name is resolved once, and every address of it judged."""
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-
-from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -79,34 +77,3 @@ class Destinations:
         return (self.includes_public and is_public(address)) or any(
             judged.version == network.version and judged in network for network in self.allowed
         )
-
-
-class GuardedBackend(AsyncNetworkBackend):
-    """Connects to an address that was judged, so that no second look-up can lead elsewhere; TLS is for the name."""
-
-    def __init__(self, destinations: Destinations) -> None:
-        self._destinations = destinations
-        self._inner = AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the base class's
-        local_address: str | None = None,
-        socket_options: Iterable[object] | None = None,
-    ) -> AsyncNetworkStream:
-        try:
-            addresses = await self._destinations.choose(host, port)
-        except OSError as error:
-            raise ConnectError(str(error)) from error
-        *others, last = map(str, addresses)
-        for address in others:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)  # type: ignore[arg-type]
-            except ConnectError:  # nobody there: the name's next one, as a browser does
-                continue
-        return await self._inner.connect_tcp(last, port, timeout, local_address, socket_options)  # type: ignore[arg-type]
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)

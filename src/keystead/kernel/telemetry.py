@@ -41,6 +41,12 @@ HTTP_REQUEST_DURATION = Histogram(
 AUTH_ATTEMPTS = Counter("auth_attempts", "Attempts to prove an identity.", ["action", "outcome"])
 MAILS = Counter("mails", "What became of mails at each try.", ["kind", "outcome"])
 HOOK_CALLS = Counter("hook_calls", "Calls of hooks, and calls that were left out.", ["hook", "outcome"])
+HOOKS_LEFT_ALONE = Gauge(
+    "hooks_left_alone",
+    "Processes whose breaker is open: they leave the hook alone after failures.",
+    ["hook"],
+    multiprocess_mode="livesum",
+)
 HOOK_SECONDS = Histogram(
     "hook_call_seconds",
     "How long a hook took to answer, or to fail.",

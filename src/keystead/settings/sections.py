@@ -390,6 +390,9 @@ class Hooks(_Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Networks (CIDR) that hooks may be in, though they are not public."),
     ] = ()
+    ca_file: Annotated[
+        Path | None, Meta(description="Certificates (PEM) to trust instead of the system's.")
+    ] = None
 
 
 class Privacy(_Section, frozen=True, kw_only=True):
