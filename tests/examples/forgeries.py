@@ -32,6 +32,7 @@ def _bent(keystead: Keystead) -> Iterator[tuple[str, str]]:
     yield "one part too few", f"{head}.{payload}"
     yield "one part too many", f"{good}.{signature}"
     yield "padding", f"{good}="
+    yield "unused bits of the last character", good[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[good[-1]]
     yield (
         "another payload",
         f"{head}.{b64(json.dumps(keystead.claims(roles=['admin'])).encode())}.{signature}",
