@@ -41,6 +41,11 @@ def test_the_code_of_a_page_is_the_examples(name):
         assert any(block in text for text in files), block
 
 
+def test_the_client_of_token_mode_is_as_short_as_its_page_says():
+    lines = (EXAMPLES / "spa-token/client.js").read_text("utf-8").splitlines()
+    assert len([line for line in lines if line and not line.strip().startswith(("//", "/**"))]) <= 60
+
+
 @pytest.mark.parametrize("name", APIS)
 async def test_the_commands_of_a_page_do_what_stands_beside_them(name, keystead, tmp_path):
     if reason := missing(name):
