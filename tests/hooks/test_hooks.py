@@ -19,7 +19,7 @@ from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart
 from keystead.settings import load, masked
 from tests.support.people import PASSWORD, make_user, new_email, refresh, register
-from tests.support.receiver import KEY, LOOPBACK, Receiver, hook, hooks_of
+from tests.support.receiver import KEY, LOOPBACK, Receiver, hook, hook_settings, hooks_of
 
 pytestmark = pytest.mark.anyio
 
@@ -186,21 +186,7 @@ class TestWired:
 
     @pytest.fixture
     def configured(self, receiver):
-        points = {"BEFORE_REGISTRATION": "refuse", "BEFORE_TOKEN": "refuse", "AFTER_LOGIN": "refuse"}
-        return {
-            "HOOKS__ALLOW_PRIVATE": "127.0.0.0/8",
-            "APPLICATIONS__DEFAULT__CLAIMS__FROM_HOOK": "plan, quota",
-            **{
-                f"HOOKS__{point}__{name}": value
-                for point, mode in points.items()
-                for name, value in {
-                    "URL": receiver.url,
-                    "SECRET": f"whsec_{KEY}",
-                    "TIMEOUT_MS": "400",
-                    "ON_FAILURE": mode,
-                }.items()
-            },
-        }
+        return hook_settings(receiver.url, *HookPoint, ON_FAILURE="refuse", TIMEOUT_MS="5000")
 
     def told(self, receiver, point):
         return [call for call in receiver.calls if call["type"] == point]
@@ -280,9 +266,7 @@ class TestVerified:
     def configured(self, receiver):
         return {
             "AUTH__REQUIRE_VERIFIED_EMAIL": "true",
-            "HOOKS__ALLOW_PRIVATE": "127.0.0.0/8",
-            "HOOKS__BEFORE_REGISTRATION__URL": receiver.url,
-            "HOOKS__BEFORE_REGISTRATION__SECRET": f"whsec_{KEY}",
+            **hook_settings(receiver.url, HookPoint.BEFORE_REGISTRATION),
         }
 
     async def test_the_hook_is_asked_of_both(self, client, receiver, core):

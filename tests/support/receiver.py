@@ -31,6 +31,16 @@ def hooks_of(*found, destinations=LOOPBACK, ca_file=None):
     return Hooks({each.point: each for each in found}, destinations, Clock(), ca_file=ca_file)
 
 
+def hook_settings(url: str, *points: HookPoint, **more: str) -> dict[str, str]:
+    """Settings in which `points` call a receiver at `url`."""
+    each = {"URL": url, "SECRET": f"whsec_{KEY}", **more}
+    return {
+        "HOOKS__ALLOW_PRIVATE": "127.0.0.0/8",
+        "APPLICATIONS__DEFAULT__CLAIMS__FROM_HOOK": "plan, quota",
+        **{f"HOOKS__{point.name}__{name}": value for point in points for name, value in each.items()},
+    }
+
+
 class Receiver:
     """`answer` gets what was sent and gives status, media type and body. Close it."""
 

@@ -7,19 +7,18 @@ from typing import ClassVar
 from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
+from keystead.auth.end_refused import ended_if_refused
 from keystead.auth.refusals import EmailUnverified, LoginRefused
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.hooks.call import Hooks
-from keystead.hooks.types import HookPoint, HookRefused, HookUnavailable
+from keystead.hooks.types import HookPoint
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
-from keystead.sessions import store as sessions
-from keystead.sessions.listing import record_end
-from keystead.sessions.types import EndReason, LiveSession
+from keystead.sessions.types import LiveSession
 from keystead.users import store
 from keystead.users.email import EmailAddress, parse_email
 from keystead.users.passwords import Hasher, require_hashable
@@ -34,7 +33,8 @@ class Login:
     """Unknown address, wrong password, disabled and locked account cost the same work and raise the same LoginRefused.
 
     Raises EmailUnverified for the right password of an attempt to register an address that is not proven, InvalidInput
-    for what is no address or no password, Overloaded when too many hashes wait.
+    for what is no address or no password, Overloaded when too many hashes wait. Where a hook says no, or must be asked
+    and is not there (HookRefused, HookUnavailable), the session has ended.
     """
 
     db: Database
@@ -73,11 +73,13 @@ class Login:
         session = await self._admit(credential, origin, application)
         if session is None:  # disabled, locked, or the password changed while this one was being hashed
             raise await self._refusal(credential)
-        await self._tell(session, origin)
-        AUTH_ATTEMPTS.labels("login", "admitted").inc()
         if self.hasher.is_outdated(credential.password_hash):
             await self._renew(credential, password)
-        return await self.issue_token_pair(session)
+        async with ended_if_refused(self.db, session, "login"):
+            await self._tell(session, origin)
+            token_pair = await self.issue_token_pair(session)
+        AUTH_ATTEMPTS.labels("login", "admitted").inc()
+        return token_pair
 
     async def _find(self, address: EmailAddress) -> tuple[Credential | None, Credential | None]:
         """The account, and the newest attempt to register its address."""
@@ -94,23 +96,13 @@ class Login:
             return await self.start_session(tx, holder, origin=origin, application=application, amr=("pwd",))
 
     async def _tell(self, session: LiveSession, origin: Origin) -> None:
-        """The hook after a login; when it says no, or must be asked and is not there, the session has ended."""
-        if not self.hooks.has(HookPoint.AFTER_LOGIN):
-            return
-        facts = {
-            "application": session.client_id,
-            "user": {"id": session.user_id},
-            "session": {"id": session.id, "address": origin.address, "user_agent": origin.user_agent},
-        }
-        try:
+        if self.hooks.has(HookPoint.AFTER_LOGIN):
+            facts = {
+                "application": session.client_id,
+                "user": {"id": session.user_id},
+                "session": {"id": session.id, "address": origin.address, "user_agent": origin.user_agent},
+            }
             await self.hooks(HookPoint.AFTER_LOGIN, facts)
-        except (HookRefused, HookUnavailable):
-            AUTH_ATTEMPTS.labels("login", "hook_refused").inc()
-            async with self.db.begin() as tx:
-                ended = await sessions.end(tx, session.id, EndReason.HOOK_REFUSED)
-                if ended is not None:
-                    await record_end(tx, ended, EndReason.HOOK_REFUSED, actor_id=None)
-            raise
 
     async def _renew(self, credential: Credential, password: str) -> None:
         with suppress(Overloaded):  # another login will do it

@@ -6,6 +6,7 @@ from typing import ClassVar
 from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
+from keystead.auth.end_refused import ended_if_refused
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.hooks.call import Hooks
@@ -44,8 +45,9 @@ class VerificationRequired:
 @dataclass(frozen=True, slots=True)
 class Register:
     """Where addresses must be proven, every call adds a pending attempt, does the same work and answers alike;
-    otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded,
-    HookRefused, HookUnavailable."""
+    otherwise the account is active at once. Raises InvalidInput, EmailTaken (the second case only), Overloaded, and
+    HookRefused, HookUnavailable: before anything was done, or, where it was the token that was refused, with the
+    account made and nobody signed in."""
 
     db: Database
     vault: Vault
@@ -90,8 +92,10 @@ class Register:
             )
         if session is None:  # an attempt: a session starts for an active user only
             return VerificationRequired()
+        async with ended_if_refused(self.db, session, "register"):
+            token_pair = await self.issue_token_pair(session)
         AUTH_ATTEMPTS.labels("register", "admitted").inc()
-        return Registered(self.show_profile(stored), await self.issue_token_pair(session))
+        return Registered(self.show_profile(stored), token_pair)
 
     async def _ask(self, address: EmailAddress, full_name: str | None, application: Application) -> None:
         if self.hooks.has(HookPoint.BEFORE_REGISTRATION):

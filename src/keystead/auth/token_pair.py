@@ -12,7 +12,7 @@ from keystead.jwt.issuer import TokenIssuer, TokenTooLarge
 from keystead.kernel.application import Application
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
-from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
+from keystead.kernel.telemetry import HOOK_CLAIMS_IGNORED, JWT_TOKENS_ISSUED
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.sessions.types import LiveSession
 
@@ -84,7 +84,14 @@ class IssueTokenPair:
             {
                 "application": session.client_id,
                 "user": {"id": session.user_id, "roles": session.roles},
-                "session": {"id": session.id, "amr": session.amr, "auth_time": session.auth_time},
+                "session": {
+                    "id": session.id,
+                    "amr": session.amr,
+                    "auth_time": session.auth_time,
+                    "actor_id": session.actor_id,
+                },
             },
         )
-        return {name: value for name, value in answer.claims.items() if name in application.claims.from_hook}
+        allowed = application.claims.from_hook
+        HOOK_CLAIMS_IGNORED.inc(len(answer.claims.keys() - allowed))
+        return {name: value for name, value in answer.claims.items() if name in allowed and value is not None}

@@ -16,7 +16,7 @@ from keystead.hooks.answer import GO_ON, MAX_ANSWER_BYTES, HookFailed, read_answ
 from keystead.hooks.backend import GuardedBackend
 from keystead.hooks.breaker import Breaker
 from keystead.hooks.destination import AddressForbidden, Destinations
-from keystead.hooks.signature import sign
+from keystead.hooks.signature import signature_headers
 from keystead.hooks.types import Hook, HookAnswer, HookPoint, HookRefused, HookUnavailable, OnFailure
 from keystead.kernel.clock import Clock
 from keystead.kernel.errors import CannotStart
@@ -88,7 +88,9 @@ class Hooks:
             "content-type": "application/json",
             "accept": "application/json",
             "user-agent": "Keystead",
-            **sign(hook.secrets, message_id=message_id, timestamp=int(now.timestamp()), body=body),
+            **signature_headers(
+                hook.secrets, message_id=message_id, timestamp=int(now.timestamp()), body=body
+            ),
         }
         return headers, body
 

@@ -10,8 +10,10 @@ from keystead.kernel.secrets import Secret
 _ENCODED = "whsec_"
 
 
-def sign(secrets: Iterable[Secret], *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers; one signature for each secret."""
+def signature_headers(
+    secrets: Iterable[Secret], *, message_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    """One signature for each secret."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     signatures = (hmac.new(_bytes(secret), signed, hashlib.sha256).digest() for secret in secrets)
     return {

@@ -41,6 +41,9 @@ HTTP_REQUEST_DURATION = Histogram(
 AUTH_ATTEMPTS = Counter("auth_attempts", "Attempts to prove an identity.", ["action", "outcome"])
 MAILS = Counter("mails", "What became of mails at each try.", ["kind", "outcome"])
 HOOK_CALLS = Counter("hook_calls", "Calls of hooks, and calls that were left out.", ["hook", "outcome"])
+HOOK_CLAIMS_IGNORED = Counter(
+    "hook_claims_ignored", "Claims of a hook's that the application lets no hook add."
+)
 HOOKS_LEFT_ALONE = Gauge(
     "hooks_left_alone",
     "Processes whose breaker is open: they leave the hook alone after failures.",
