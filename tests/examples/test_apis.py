@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from tests.examples.forgeries import forged
+from tests.examples.pages import run_commands
 from tests.support.examples import missing, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -20,6 +21,18 @@ async def api(request, keystead, tmp_path_factory):
     with running(request.param, keystead.url, folder) as url:
         async with httpx2.AsyncClient(base_url=url) as client:
             yield client
+
+
+async def test_an_api_of_another_application_takes_the_tokens_of_that_one_alone(keystead, tmp_path):
+    with running("flask", keystead.url, tmp_path, API_AUDIENCE="https://other.example") as url:
+        for client_id, status in (("other", 200), (None, 401)):
+            pair = await keystead.sign_in(client_id=client_id)
+            answer = httpx2.get(f"{url}/me", headers=bearer(pair["access_token"]))
+            assert answer.status_code == status
+
+
+async def test_the_commands_of_its_page_do_what_stands_beside_them(request, api, keystead):
+    await run_commands(request.node.callspec.params["api"], keystead.url, str(api.base_url))
 
 
 def bearer(token):

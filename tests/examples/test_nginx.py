@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.examples.forgeries import forged
+from tests.examples.pages import run_commands
 from tests.support.examples import free_port, missing, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -19,6 +20,10 @@ async def api(keystead, tmp_path_factory):
     with running("nginx", keystead.url, folder, API_PORT=str(free_port()), NGINX=str(folder)) as url:
         async with httpx2.AsyncClient(base_url=url) as client:
             yield client
+
+
+async def test_the_commands_of_its_page_do_what_stands_beside_them(api, keystead):
+    await run_commands("nginx", keystead.url, str(api.base_url))
 
 
 def bearer(token, **more):
