@@ -55,8 +55,9 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                self.told = json.loads(body)
                 receiver.bodies.append(body)
-                receiver.calls.append(json.loads(body))
+                receiver.calls.append(self.told)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
                 time.sleep(receiver.delay)
                 receiver.respond(self)
@@ -78,8 +79,8 @@ class Receiver:
     def url(self) -> str:
         return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/keystead"
 
-    def respond(self, handler: BaseHTTPRequestHandler) -> None:
-        status, media_type, body = self.answer(self.calls[-1])
+    def respond(self, handler: Any) -> None:
+        status, media_type, body = self.answer(handler.told)
         try:
             handler.send_response(status)
             if media_type:
