@@ -38,7 +38,7 @@ def main() -> None:
         bare = verifier.keys.current()[key.kid].verify
 
         def misses(verifier: OfflineVerifier = verifier, tokens: list[str] = tokens) -> None:
-            verifier._verified.clear()
+            verifier._entries.clear()
             for token in tokens:
                 verifier.verify(token)
 

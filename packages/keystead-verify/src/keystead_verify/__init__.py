@@ -10,19 +10,19 @@ from keystead_verify.errors import (
     StepUpRequired,
     TokenMissing,
 )
+from keystead_verify.guard import Guard
 from keystead_verify.introspection import Introspection
-from keystead_verify.requirement import Requirement
 from keystead_verify.verifier import Verifier
 
 __all__ = [
     "Claims",
+    "Guard",
     "InsufficientScope",
     "Introspection",
     "InvalidToken",
     "IssuerUnavailable",
     "NotAllowed",
     "Reason",
-    "Requirement",
     "StepUpRequired",
     "TokenMissing",
     "Verifier",

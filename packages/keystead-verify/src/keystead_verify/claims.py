@@ -1,54 +1,37 @@
 """What a token says."""
 
-import json
 import re
 from collections.abc import Mapping
-from math import isinf
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from keystead_verify.errors import InvalidToken, Reason
 
-MAX_DEPTH = 8
 MAX_LIFE = 24 * 3600
-_WHITESPACE = " \t\n\r"  # RFC 8259 §2
 _LAST_SECOND = 253_402_300_799  # of the year 9999
-_is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_KNOWN = frozenset(
-    {
-        "iss",
-        "sub",
-        "aud",
-        "client_id",
-        "exp",
-        "iat",
-        "nbf",
-        "jti",
-        "sid",
-        "key_id",
-        "auth_time",
-        "amr",
-        "roles",
-    }
-    | {"scope", "act"}
-)
+_NAMES = "iss sub aud client_id exp iat nbf jti sid key_id auth_time amr roles scope act"
+_OURS = frozenset(_NAMES.split())
+_is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
-class Claims(NamedTuple):
-    """A verified access token (RFC 9068). Times are Unix seconds.
+@dataclass(frozen=True)
+class Claims:
+    """A verified credential (RFC 9068, RFC 7662). Times are Unix seconds.
 
     A person's token has `session_id`, and `auth_time` and `amr` where they proved who they are. A service account's has
-    `key_id`, and its `subject` is its `client_id`. An API key has neither. `actor` is who acts in the subject's name.
-    `extra` are the claims that the application maps.
+    `key_id`, and its `subject` is its `client_id`. An API key has `key_id`, and its owner as `subject`. `actor` is who
+    acts in the subject's name. `extra` are the claims that the application maps.
     """
 
+    issuer: str
     subject: str
     audience: str
     client_id: str
     issued_at: int
     expires_at: int
-    token_id: str | None
+    token_id: str | None  # an API key has none
     roles: tuple[str, ...]
     scope: str
     session_id: str | None = None
@@ -56,37 +39,17 @@ class Claims(NamedTuple):
     auth_time: int | None = None
     amr: tuple[str, ...] = ()
     actor: str | None = None
-    extra: Mapping[str, Any] = MappingProxyType({})
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def scopes(self) -> frozenset[str]:
         return frozenset(self.scope.split())
 
 
-def parse(data: bytes, *, max_depth: int = MAX_DEPTH) -> dict[str, Any] | None:
-    """A JSON object as RFC 8259 has it and no looser: unique members, finite numbers, bounded depth, real Unicode.
-
-    None for anything else.
-    """
-    try:
-        text = data.decode()
-        if text[:1] != "{":
-            text = text.lstrip(_WHITESPACE)
-        value, end = _DECODER.raw_decode(text)
-        if type(value) is not dict or (end != len(text) and text[end:].strip(_WHITESPACE)):
-            return None
-        # With so few brackets nothing can be nested too deeply, and without escapes no half of a pair can be spelled.
-        if text.count("{") + text.count("[") <= max_depth and "\\u" not in text:
-            return value
-        return value if _is_plain(value, max_depth) else None
-    except (ValueError, RecursionError):
-        return None
-
-
 def read(members: dict[str, Any], *, issuer: str, audience: str) -> Claims:
     """Every claim there, of its type, and meant for us. Raises InvalidToken. The time is for `opens_and_closes`.
 
-    Every token that is not remembered comes through here: it is written out, for speed.
+    Every token that is not remembered comes through here, so it is written out, for speed.
     """
     get = members.get
     if get("iss") != issuer:
@@ -96,7 +59,8 @@ def read(members: dict[str, Any], *, issuer: str, audience: str) -> Claims:
         raise InvalidToken(Reason.AUDIENCE)
     issued_at, expires_at = get("iat"), get("exp")
     subject, client_id, token_id, scope = get("sub"), get("client_id"), get("jti"), get("scope")
-    key_id, session_id, roles = get("key_id"), get("sid"), _texts(get("roles"))
+    session_id, key_id, auth_time, actor = get("sid"), get("key_id"), get("auth_time"), get("act")
+    roles = texts(get("roles"))
     if (
         type(issued_at) is not int  # a bool is an int to isinstance
         or type(expires_at) is not int
@@ -111,47 +75,39 @@ def read(members: dict[str, Any], *, issuer: str, audience: str) -> Claims:
         or type(scope) is not str
         or roles is None
     ):
-        raise InvalidToken(Reason.CLAIMS)
-    extra = _NOTHING if members.keys() <= _KNOWN else extra_of(members)
+        _refuse()
+    amr: tuple[str, ...] | None = ()
     if "key_id" in members:
+        # A machine's: both kinds at once is neither, and it is its own client.
         if "sid" in members or client_id != subject or type(key_id) is not str or not _is_uuid(key_id):
-            raise InvalidToken(Reason.CLAIMS)
-        return Claims(
-            subject,
-            audience,
-            client_id,
-            issued_at,
-            expires_at,
-            token_id,
-            roles,
-            scope,
-            key_id=key_id,
-            extra=extra,
-        )
-    amr, auth_time, actor = _texts(get("amr")), get("auth_time"), get("act")
-    if (
-        type(session_id) is not str
-        or not _is_uuid(session_id)
-        or amr is None
-        or ("auth_time" in members and not _is_second(auth_time))
-        or ("act" in members and not (type(actor) is dict and type(actor.get("sub")) is str and actor["sub"]))
-    ):
-        raise InvalidToken(Reason.CLAIMS)
-    return Claims(
-        subject,
-        audience,
-        client_id,
-        issued_at,
-        expires_at,
-        token_id,
-        roles,
-        scope,
-        session_id,
-        None,
-        auth_time,
-        amr,
-        actor and actor["sub"],
-        extra,
+            _refuse()
+        auth_time = actor = None
+    else:
+        amr = texts(get("amr"))
+        if type(session_id) is not str or not _is_uuid(session_id) or amr is None:
+            _refuse()
+        if "auth_time" in members and not is_second(auth_time):
+            _refuse()
+        if "act" in members:
+            actor = actor.get("sub") if type(actor) is dict else None
+            if type(actor) is not str or not actor:
+                _refuse()
+    return _made(
+        issuer=issuer,
+        subject=subject,
+        audience=audience,
+        client_id=client_id,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        token_id=token_id,
+        roles=roles,
+        scope=scope,
+        session_id=session_id,
+        key_id=key_id,
+        auth_time=auth_time,
+        amr=amr,
+        actor=actor,
+        extra=_NOTHING if members.keys() <= _OURS else extra_of(members),
     )
 
 
@@ -159,60 +115,48 @@ def opens_and_closes(members: Mapping[str, Any], leeway: int) -> tuple[int, int]
     """From when until when a token counts, of claims that were read. Raises InvalidToken."""
     opens: int = members["iat"]
     if "nbf" in members:
-        if not _is_second(members["nbf"]):
-            raise InvalidToken(Reason.CLAIMS)
+        if not is_second(members["nbf"]):
+            _refuse()
         opens = max(opens, members["nbf"])
     return opens - leeway, members["exp"] + leeway
 
 
-def extra_of(members: Mapping[str, Any]) -> Mapping[str, Any]:
-    return MappingProxyType({name: value for name, value in members.items() if name not in _KNOWN})
+def extra_of(members: Mapping[str, Any], also_ours: frozenset[str] = frozenset()) -> Mapping[str, Any]:
+    """What is not ours. It cannot be changed: the same claims are given out for the same token again."""
+    ours = _OURS | also_ours
+    return MappingProxyType({name: _frozen(value) for name, value in members.items() if name not in ours})
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member twice")
-    return members
-
-
-def _refuse(_name: str) -> NoReturn:
-    raise ValueError("not finite")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if isinf(number):
-        raise ValueError("too large")
-    return number
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
-
-
-def _is_plain(value: Any, depth_left: int) -> bool:
-    match value:
-        case str():
-            # JSON can spell half of a surrogate pair, which nothing else can take.
-            return not any("\ud800" <= character <= "\udfff" for character in value)
-        case dict() | list() if depth_left == 0:
-            return False
-        case dict():
-            return all(_is_plain(k, 1) and _is_plain(v, depth_left - 1) for k, v in value.items())
-        case list():
-            return all(_is_plain(item, depth_left - 1) for item in value)
-        case _:
-            return True
-
-
-def _is_second(value: Any) -> bool:
+def is_second(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _LAST_SECOND
 
 
-def _texts(value: Any) -> tuple[str, ...] | None:
+def texts(value: Any) -> tuple[str, ...] | None:
+    """None unless it is a list of texts that say something."""
     if type(value) is not list:
         return None
     for item in value:  # a generator would cost more than the list has items
         if type(item) is not str or not item:
             return None
     return tuple(value)
+
+
+def _made(**members: Any) -> Claims:
+    # A frozen dataclass sets each member by itself, which takes as long as parsing the JSON does.
+    made = object.__new__(Claims)
+    object.__setattr__(made, "__dict__", members)
+    return made
+
+
+def _frozen(value: Any) -> Any:
+    match value:
+        case dict():
+            return MappingProxyType({name: _frozen(member) for name, member in value.items()})
+        case list():
+            return tuple(_frozen(item) for item in value)
+        case _:
+            return value
+
+
+def _refuse() -> NoReturn:
+    raise InvalidToken(Reason.CLAIMS)

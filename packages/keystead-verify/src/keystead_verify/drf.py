@@ -1,17 +1,28 @@
 """Django REST framework: an authentication class, and permission classes for more."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
-from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from keystead_verify.claims import Claims
-from keystead_verify.errors import InvalidToken, IssuerUnavailable, NotAllowed, StepUpRequired, TokenMissing
-from keystead_verify.requirement import Requirement, bearer_token, headers_of
+from keystead_verify.errors import IssuerUnavailable, NotAllowed, TokenMissing
+from keystead_verify.guard import Asked, Guard
 from keystead_verify.verifier import Verifier
+
+
+class Refused(APIException):
+    """A NotAllowed, as the framework takes it: with its status and headers."""
+
+    def __init__(self, refusal: NotAllowed) -> None:
+        super().__init__(str(refusal), refusal.code)
+        self.status_code = refusal.status
+        if isinstance(refusal, IssuerUnavailable):
+            self.wait = refusal.retry_after
+        else:
+            self.auth_header = refusal.challenge["WWW-Authenticate"]
 
 
 class Person:
@@ -40,69 +51,30 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Person, Claims] | None:
         """None without a token: other classes may know the caller."""
         try:
-            claims = self.verifier.verify(bearer_token(request.headers.get("Authorization")))
+            claims = Guard(self.verifier).check(request.headers.get("Authorization"))
         except TokenMissing:
             return None
-        except IssuerUnavailable as refusal:
-            raise Unavailable from refusal
-        except InvalidToken as refusal:
-            raise exceptions.AuthenticationFailed(str(refusal), "invalid_token") from refusal
+        except NotAllowed as refusal:
+            raise Refused(refusal) from refusal
         return Person(claims), claims
 
-    def authenticate_header(self, request: Request) -> str:
-        """RFC 6750: the error is named where a token came and does not hold."""
-        refusal: NotAllowed = TokenMissing()
-        try:
-            self.verifier.verify(bearer_token(request.headers.get("Authorization")))
-        except NotAllowed as found:
-            refusal = found
-        return headers_of(refusal).get("WWW-Authenticate", 'Bearer realm="api"')
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        """What a request without a token is told."""
+        return TokenMissing().challenge["WWW-Authenticate"]
 
 
-class Unavailable(exceptions.APIException):
-    """The issuer is away, and nothing to verify with is known: 503, with Retry-After."""
-
-    status_code = 503
-    default_detail = "Access tokens cannot be verified at the moment. Try again."
-    default_code = "unavailable"
-    wait = 2
-
-
-class StepUp(exceptions.APIException):
-    """A fresh proof is needed (RFC 9470)."""
-
-    status_code = 401
-    default_code = "insufficient_user_authentication"
-
-    def __init__(self, refusal: StepUpRequired) -> None:
-        super().__init__(str(refusal))
-        self.auth_header = headers_of(refusal)["WWW-Authenticate"]
-
-
-def requires(
-    scope: str | Iterable[str] = (), roles: str | Iterable[str] = (), max_age: int | None = None
-) -> type[BasePermission]:
+def requires(**asked: Unpack[Asked]) -> type[BasePermission]:
     """A permission class: `permission_classes = [requires(roles="admin", max_age=300)]`."""
-    requirement = Requirement.of(scope, roles, max_age)
 
     class TokenPermits(BasePermission):
         def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002
-            claims = request.auth
-            if not isinstance(claims, Claims):
+            authentication = request.successful_authenticator
+            if not isinstance(authentication, TokenAuthentication):
                 return False
             try:
-                requirement.check(claims, now=_verifier_of(request).now())
-            except StepUpRequired as refusal:
-                raise StepUp(refusal) from refusal
+                Guard(authentication.verifier, **asked).permit(request.auth)
             except NotAllowed as refusal:
-                raise exceptions.PermissionDenied(str(refusal), "insufficient_scope") from refusal
+                raise Refused(refusal) from refusal
             return True
 
     return TokenPermits
-
-
-def _verifier_of(request: Request) -> Verifier:
-    authenticator = request.successful_authenticator
-    if not isinstance(authenticator, TokenAuthentication):
-        raise TypeError("the claims come from a TokenAuthentication")
-    return authenticator.verifier

@@ -1,6 +1,9 @@
-"""What a verifier refuses, as a caller has to tell it on."""
+"""What a verifier refuses, and how that is said over HTTP (RFC 6750, RFC 9457, RFC 9470)."""
 
+import json
 from enum import StrEnum
+
+REALM = "api"
 
 
 class Reason(StrEnum):
@@ -18,6 +21,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     EARLY = "early"
     INACTIVE = "inactive"  # what introspection says of it
+    BROKEN_CHECK = "broken_check"  # it could not be carried out, so it has failed
 
 
 class NotAllowed(Exception):
@@ -25,16 +29,38 @@ class NotAllowed(Exception):
 
     status = 401
     error: str | None = "invalid_token"
+    code = "invalid_token"
 
     def parameters(self) -> dict[str, str]:
         """What else belongs into WWW-Authenticate."""
         return {}
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        """The header that says what to do about it."""
+        parameters = {"realm": REALM}
+        if self.error is not None:
+            parameters |= {"error": self.error, "error_description": str(self)}
+        parameters |= self.parameters()
+        listed = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+        return {"WWW-Authenticate": f"Bearer {listed}"}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All that go with `body`."""
+        return {**self.challenge, "Content-Type": "application/problem+json", "Cache-Control": "no-store"}
+
+    @property
+    def body(self) -> bytes:
+        problem = {"type": "about:blank", "title": str(self), "status": self.status, "code": self.code}
+        return json.dumps(problem).encode()
 
 
 class TokenMissing(NotAllowed):
     """No credential came: RFC 6750 §3.1 then names no error."""
 
     error = None
+    code = "token_missing"
 
     def __init__(self) -> None:
         super().__init__("Send an access token: Authorization: Bearer …")
@@ -52,7 +78,7 @@ class InsufficientScope(NotAllowed):
     """The token holds, and does not permit this."""
 
     status = 403
-    error = "insufficient_scope"
+    error = code = "insufficient_scope"
 
     def __init__(self, scope: str = "") -> None:
         super().__init__("The access token does not permit this.")
@@ -65,7 +91,7 @@ class InsufficientScope(NotAllowed):
 class StepUpRequired(NotAllowed):
     """The person must prove once more who they are (RFC 9470): their proof is older than `max_age` seconds."""
 
-    error = "insufficient_user_authentication"
+    error = code = "insufficient_user_authentication"
 
     def __init__(self, max_age: int) -> None:
         super().__init__("This needs a fresh proof of who you are.")
@@ -80,6 +106,12 @@ class IssuerUnavailable(NotAllowed):
 
     status = 503
     error = None
+    code = "unavailable"
+    retry_after = 2  # seconds
 
     def __init__(self) -> None:
         super().__init__("Access tokens cannot be verified at the moment. Try again.")
+
+    @property
+    def challenge(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}

@@ -1,41 +1,57 @@
 """FastAPI and Starlette: a dependency that gives the claims."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from keystead_verify.claims import Claims
 from keystead_verify.errors import NotAllowed
-from keystead_verify.requirement import Requirement, bearer_token, headers_of, problem_of
+from keystead_verify.guard import Asked, Guard
 from keystead_verify.verifier import Verifier
 
+try:
+    from fastapi.openapi.models import HTTPBearer
+    from fastapi.security.base import SecurityBase
+except ImportError:  # Starlette alone
+    HTTPBearer = SecurityBase = object  # type: ignore[assignment,misc]
 
-class Bearer:
+
+class Refused(HTTPException):
+    """A NotAllowed, as Starlette and FastAPI take it."""
+
+    def __init__(self, refusal: NotAllowed) -> None:
+        super().__init__(refusal.status, str(refusal), refusal.challenge)
+        self.refusal = refusal
+
+
+class Bearer(SecurityBase):
     """`Depends(Bearer(verifier))` is the claims of a token that holds; more is asked for by name:
 
-    `Depends(Bearer(verifier, roles="admin", max_age=300))`. Called with a request it works in Starlette, too. Refuses
-    with 401, 403 or 503 and the headers of RFC 6750.
+    `Depends(Bearer(verifier, roles="admin", max_age=300))`. Called with a request it works in Starlette, too. FastAPI's
+    API reference says of the route that it wants a token.
     """
 
-    def __init__(
-        self,
-        verifier: Verifier,
-        *,
-        scope: str | Iterable[str] = (),
-        roles: str | Iterable[str] = (),
-        max_age: int | None = None,
-    ) -> None:
-        self._verifier = verifier
-        self._requirement = Requirement.of(scope, roles, max_age)
+    def __init__(self, verifier: Verifier, **asked: Unpack[Asked]) -> None:
+        self._guard = Guard(verifier, **asked)
+        self.model = HTTPBearer()
+        self.scheme_name = "Access token"
 
     async def __call__(self, request: HTTPConnection) -> Claims:
+        values = request.headers.getlist("authorization")
         try:
-            values = request.headers.getlist("authorization")
-            token = bearer_token(values[0] if len(values) == 1 else None)
-            claims = await self._verifier.averify(token)
-            return self._requirement.check(claims, now=self._verifier.now())
+            return await self._guard.acheck(values[0] if len(values) == 1 else None)
         except NotAllowed as refusal:
-            detail: Any = problem_of(refusal)
-            raise HTTPException(refusal.status, detail, headers_of(refusal)) from refusal
+            raise Refused(refusal) from refusal
+
+
+def use_problems(app: Starlette) -> None:
+    """From now on `app` answers refusals as application/problem+json (RFC 9457), instead of as its other errors."""
+    app.add_exception_handler(Refused, _answer)
+
+
+async def _answer(_request: Request, error: Any) -> Response:
+    refusal: NotAllowed = error.refusal
+    return Response(refusal.body, refusal.status, refusal.headers)

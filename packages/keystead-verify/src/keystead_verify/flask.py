@@ -1,14 +1,14 @@
 """Flask: a decorator of views."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
 
 from keystead_verify.claims import Claims
 from keystead_verify.errors import NotAllowed
-from keystead_verify.requirement import Requirement, bearer_token, headers_of, problem_bytes
+from keystead_verify.guard import Asked, Guard
 from keystead_verify.verifier import Verifier
 
 P = ParamSpec("P")
@@ -16,29 +16,20 @@ R = TypeVar("R")
 
 
 def require_token(
-    verifier: Verifier,
-    *,
-    scope: str | Iterable[str] = (),
-    roles: str | Iterable[str] = (),
-    max_age: int | None = None,
+    verifier: Verifier, **asked: Unpack[Asked]
 ) -> Callable[[Callable[P, R]], Callable[P, R | Response]]:
-    """The view is called for who holds a token that meets the requirement; `claims()` are theirs."""
-    requirement = Requirement.of(scope, roles, max_age)
+    """The view is called for who holds a token that meets what is asked; `claims()` are theirs."""
+    guard = Guard(verifier, **asked)
 
     def decorate(view: Callable[P, R]) -> Callable[P, R | Response]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Response:
             try:
-                found = verifier.verify(bearer_token(request.headers.get("Authorization")))
-                g.keystead_claims = requirement.check(found, now=verifier.now())
+                g.keystead_claims = guard.check(request.headers.get("Authorization"))
             except NotAllowed as refusal:
-                return Response(
-                    problem_bytes(refusal),
-                    refusal.status,
-                    {**headers_of(refusal), "Cache-Control": "no-store"},
-                    content_type="application/problem+json",
-                )
-            return view(*args, **kwargs)
+                return Response(refusal.body, refusal.status, refusal.headers)
+            answer: Any = current_app.ensure_sync(view)(*args, **kwargs)
+            return answer  # type: ignore[no-any-return]
 
         return guarded
 

@@ -1,15 +1,15 @@
 """gRPC: interceptors of servers, threaded and asynchronous."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Unpack
 
 import grpc
 import grpc.aio
 
 from keystead_verify.claims import Claims
 from keystead_verify.errors import InsufficientScope, IssuerUnavailable, NotAllowed
-from keystead_verify.requirement import Requirement, bearer_token
+from keystead_verify.guard import Asked, Guard
 from keystead_verify.verifier import Verifier
 
 _claims: ContextVar[Claims] = ContextVar("keystead_claims")
@@ -20,25 +20,13 @@ def claims() -> Claims:
     return _claims.get()
 
 
-class _Guard:
-    def __init__(
-        self,
-        verifier: Verifier,
-        *,
-        scope: str | Iterable[str] = (),
-        roles: str | Iterable[str] = (),
-        max_age: int | None = None,
-        public: Iterable[str] = (),
-    ) -> None:
-        self._verifier = verifier
-        self._requirement = Requirement.of(scope, roles, max_age)
+class _Guarded:
+    def __init__(self, verifier: Verifier, *, public: Iterable[str] = (), **asked: Unpack[Asked]) -> None:
+        self._guard = Guard(verifier, **asked)
         self._public = frozenset(public)
 
-    def _check(self, found: Claims) -> Claims:
-        return self._requirement.check(found, now=self._verifier.now())
 
-
-class RequireToken(_Guard, grpc.ServerInterceptor):
+class RequireToken(_Guarded, grpc.ServerInterceptor):
     """For `grpc.server(…, interceptors=[RequireToken(verifier)])`. `public` are full names of methods without a token.
 
     Refuses with UNAUTHENTICATED, PERMISSION_DENIED or UNAVAILABLE.
@@ -48,24 +36,25 @@ class RequireToken(_Guard, grpc.ServerInterceptor):
         if details.method in self._public:
             return continuation(details)
         try:
-            found = self._check(self._verifier.verify(bearer_token(_authorization(details))))
+            found = self._guard.check(_authorization(details))
         except NotAllowed as refusal:
             return _refusing(refusal)
         handler = continuation(details)
         return handler and _with_claims(handler, found)
 
 
-class RequireTokenAsync(_Guard, grpc.aio.ServerInterceptor):
+class RequireTokenAsync(_Guarded, grpc.aio.ServerInterceptor):
     """As RequireToken, for `grpc.aio.server`."""
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         if details.method in self._public:
             return await continuation(details)
         try:
-            found = self._check(await self._verifier.averify(bearer_token(_authorization(details))))
+            _claims.set(
+                await self._guard.acheck(_authorization(details))
+            )  # each call has a context of its own
         except NotAllowed as refusal:
             return _refusing_async(refusal)
-        _claims.set(found)  # each call has a context of its own
         return await continuation(details)
 
 
@@ -84,18 +73,19 @@ def _code(refusal: NotAllowed) -> grpc.StatusCode:
             return grpc.StatusCode.UNAUTHENTICATED
 
 
+# A handler of streams refuses a method of any kind, and before the caller has sent anything.
 def _refusing(refusal: NotAllowed) -> Any:
-    def abort(_request: Any, context: Any) -> None:
+    def abort(_requests: Any, context: Any) -> None:
         context.abort(_code(refusal), str(refusal))
 
-    return grpc.unary_unary_rpc_method_handler(abort)
+    return grpc.stream_stream_rpc_method_handler(abort)
 
 
 def _refusing_async(refusal: NotAllowed) -> Any:
-    async def abort(_request: Any, context: Any) -> None:
+    async def abort(_requests: Any, context: Any) -> None:
         await context.abort(_code(refusal), str(refusal))
 
-    return grpc.unary_unary_rpc_method_handler(abort)
+    return grpc.stream_stream_rpc_method_handler(abort)
 
 
 def _with_claims(handler: Any, found: Claims) -> Any:
@@ -110,28 +100,23 @@ def _with_claims(handler: Any, found: Claims) -> Any:
 
 
 def _single(behaviour: Callable[..., Any], found: Claims) -> Callable[..., Any]:
-    def run(request: Any, context: Any) -> Any:
-        token = _claims.set(found)
+    def run(*arguments: Any) -> Any:
+        before = _claims.set(found)
         try:
-            return behaviour(request, context)
+            return behaviour(*arguments)
         finally:
-            _claims.reset(token)
+            _claims.reset(before)
 
     return run
 
 
 def _streaming(behaviour: Callable[..., Any], found: Claims) -> Callable[..., Any]:
-    def run(request: Any, context: Any) -> Any:
-        # Between two answers the thread may run another call: the claims are set for each step alone.
-        answers = _single(lambda request, context: iter(behaviour(request, context)), found)(request, context)
-        while True:
-            token = _claims.set(found)
-            try:
-                answer = next(answers, answers)
-            finally:
-                _claims.reset(token)
-            if answer is answers:
-                return
+    """Between two answers the thread may run another call: the claims are set for each step alone."""
+
+    def run(*arguments: Any) -> Iterator[Any]:
+        answers = iter(_single(behaviour, found)(*arguments))
+        end = object()
+        while (answer := _single(next, found)(answers, end)) is not end:
             yield answer
 
     return run

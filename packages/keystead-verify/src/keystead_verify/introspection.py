@@ -12,10 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from keystead_verify.claims import Claims, extra_of, parse
+from keystead_verify.claims import Claims, extra_of, is_second, texts
 from keystead_verify.errors import InvalidToken, IssuerUnavailable, Reason
 from keystead_verify.http import Answer, ExchangeFailed, exchange, require_https
 from keystead_verify.key_set import KeysWanted
+from keystead_verify.strict_json import parse
 
 if TYPE_CHECKING:
     from keystead_verify.verifier import Verifier
@@ -25,13 +26,11 @@ log = logging.getLogger("keystead_verify")
 MAX_SECRET_CHARACTERS = 8 * 1024
 MAX_ANSWERS = 10_000
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_AT_ONCE = 200  # questions on their way; who comes with one more is told to try again
 EXCHANGE_SECONDS = 5.0
 FAILURE_SECONDS = 1.0  # an answer that did not come is not asked for again before that
-MAX_AT_ONCE = 50
 SHORTEST = 0.05  # seconds: those who waited for an answer must find it
-_ASKED = frozenset(
-    {"active", "token_type", "username", "iss", "sub", "aud", "client_id", "exp", "iat", "nbf"}
-)
+_OF_ANSWERS = frozenset({"active", "token_type", "username"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,15 @@ class Introspection:
     always: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     claims: Claims | None  # None: not active
-    failed: bool
     until: float
+    failed: bool = False
 
 
 class Introspector:
-    """Answers, remembered for a moment; one question about one token at a time."""
+    """Answers, remembered for a moment by the token's digest; one question about one token at a time."""
 
     def __init__(
         self, settings: Introspection, verifier: "Verifier", *, tls: ssl.SSLContext | None, allow_http: bool
@@ -72,7 +71,6 @@ class Introspector:
         self._lock = threading.Lock()
         self._answers: OrderedDict[bytes, _Known] = OrderedDict()
         self._flights: dict[bytes, Future[None]] = {}
-        self.asks_always = settings.always
 
     def check(self, token: str) -> Claims:
         """Raises InvalidToken, IssuerUnavailable, and KeysWanted while the answer is on its way."""
@@ -85,8 +83,10 @@ class Introspector:
                 raise KeysWanted(self._ask(name, token))
         if known.failed:
             raise IssuerUnavailable
-        if known.claims is None or self._verifier.now() >= known.claims.expires_at:
+        if known.claims is None:
             raise InvalidToken(Reason.INACTIVE)
+        if self._verifier.now() >= known.claims.expires_at:
+            raise InvalidToken(Reason.EXPIRED)
         return known.claims
 
     def _ask(self, name: bytes, token: str) -> "Future[None]":
@@ -94,8 +94,9 @@ class Introspector:
         if flight is None:
             if len(self._flights) >= MAX_AT_ONCE:
                 raise IssuerUnavailable
-            flight = self._flights[name] = Future()
+            flight = Future()
             threading.Thread(target=self._run, args=(name, token, flight), daemon=True).start()
+            self._flights[name] = flight
         return flight
 
     def _run(self, name: bytes, token: str, flight: "Future[None]") -> None:
@@ -103,7 +104,7 @@ class Introspector:
             known = self._read(self._exchange(token))
         except Exception as error:  # noqa: BLE001 - whatever broke, those who wait must be let go
             log.warning("a token was not introspected: %s", error)
-            known = _Known(None, failed=True, until=monotonic() + FAILURE_SECONDS)
+            known = _Known(None, monotonic() + FAILURE_SECONDS, failed=True)
         with self._lock:
             self._answers[name] = known
             self._answers.move_to_end(name)
@@ -123,41 +124,46 @@ class Introspector:
         )
 
     def _read(self, answer: Answer) -> _Known:
-        members = parse(answer.body) if answer.status == 200 else None
+        members = parse(answer.body, max_depth=8) if answer.status == 200 else None
         if members is None or type(members.get("active")) is not bool:
             raise ExchangeFailed(f"the answer ({answer.status}) is no introspection")
-        age = answer.max_age()
-        until = monotonic() + max(SHORTEST, min(self._settings.cache, 5.0 if age is None else age))
-        return _Known(self._claims(members) if members["active"] else None, failed=False, until=until)
+        age, cache = answer.max_age(), self._settings.cache
+        until = monotonic() + max(SHORTEST, cache if age is None else min(cache, age))
+        return _Known(self._claims(members) if members["active"] else None, until)
 
     def _claims(self, members: dict[str, Any]) -> Claims | None:
         """None for another issuer's or another audience's: the answer is about something that is not for us."""
         if members.get("iss") != self._verifier.issuer or members.get("aud") != self._verifier.audience:
             return None
-        match members:
-            case {
-                "sub": str(sub),
-                "client_id": str(client),
-                "iat": int(iat),
-                "exp": int(exp),
-                "scope": str(scope),
-            }:
-                actor = members.get("act")
-                return Claims(
-                    subject=sub,
-                    audience=self._verifier.audience,
-                    client_id=client,
-                    issued_at=iat,
-                    expires_at=exp,
-                    token_id=members.get("jti"),
-                    roles=tuple(members.get("roles", ())),
-                    scope=scope,
-                    session_id=members.get("sid"),
-                    key_id=members.get("key_id"),
-                    auth_time=members.get("auth_time"),
-                    amr=tuple(members.get("amr", ())),
-                    actor=actor.get("sub") if isinstance(actor, dict) else None,
-                    extra={name: value for name, value in extra_of(members).items() if name not in _ASKED},
-                )
-            case _:
-                raise ExchangeFailed("the answer lacks what an active token has")
+        get: Any = members.get
+        roles, amr = texts(get("roles")), texts(get("amr", []))
+        holds = (
+            all(_is_text(get(name)) for name in ("sub", "client_id"))
+            and all(name not in members or _is_text(get(name)) for name in ("jti", "sid", "key_id"))
+            and is_second(get("iat"))
+            and is_second(get("exp"))
+            and ("auth_time" not in members or is_second(get("auth_time")))
+            and type(get("scope")) is str
+        )
+        if not holds or roles is None or amr is None:
+            raise ExchangeFailed("the answer lacks what an active token has")
+        return Claims(
+            issuer=self._verifier.issuer,
+            subject=get("sub"),
+            audience=self._verifier.audience,
+            client_id=get("client_id"),
+            issued_at=get("iat"),
+            expires_at=get("exp"),
+            token_id=get("jti"),
+            roles=roles,
+            scope=get("scope"),
+            session_id=get("sid"),
+            key_id=get("key_id"),
+            auth_time=get("auth_time"),
+            amr=amr,
+            extra=extra_of(members, _OF_ANSWERS),
+        )
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and value != ""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 
-from keystead_verify.claims import parse
 from keystead_verify.errors import InvalidToken, Reason
 from keystead_verify.keys import Key
+from keystead_verify.strict_json import parse
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # RFC 9068
 MAX_TOKEN_BYTES = 8 * 1024

@@ -15,12 +15,13 @@ log = logging.getLogger("keystead_verify")
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT_BYTES = 256 * 1024
 SHORTEST, DEFAULT, LONGEST = 5.0, 300.0, 3600.0  # seconds that a fetched set is fresh
+AHEAD = 0.75  # of that time, after which the next set is fetched beside
 UNKNOWN_KEY_PAUSE = 10.0  # an unknown key id makes the keys be fetched again, no more often than that
 _FIRST_RETRY, _LAST_RETRY = 1.0, 10.0
 
 
 class KeysWanted(Exception):
-    """Keys are being fetched: wait for `flight`, and try again."""
+    """An answer is on its way: wait for `flight`, and try again."""
 
     def __init__(self, flight: "Future[None]") -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class KeysWanted(Exception):
 
 class KeySet:
     """Thread-safe. `fetch` gets the document and may raise ExchangeFailed; it runs in a thread of its own, one at a
-    time, so that nobody waits longer for it than they want to."""
+    time, so that nobody waits longer for it than they want to. What was fetched `max_stale` seconds ago is not used."""
 
     def __init__(self, fetch: Callable[[], Answer], *, max_stale: float) -> None:
         self._fetch = fetch
@@ -37,26 +38,28 @@ class KeySet:
         self._lock = threading.Lock()
         self._flight: Future[None] | None = None
         self._keys: Mapping[str, Key] | None = None
-        self._fetched_at = 0.0
-        self._fresh_until = 0.0
-        self._retry_from = 0.0
-        self._failures = 0
+        self._fresh_until = self._stale_until = 0.0
+        self._due_at = 0.0
         self._unknown_from = 0.0
+        self._failures = 0  # since the last success
         self.fetches = 0
 
-    def current(self) -> Mapping[str, Key]:
-        """The keys; the same object until they change. One that is due is fetched beside.
+    def current(self, *, may_wait: bool = True) -> Mapping[str, Key]:
+        """The keys; the same object until they change.
 
-        Raises KeysWanted where there are none to go on with, IssuerUnavailable where the last try just failed.
+        Stale ones only if the issuer was tried and failed, or if the caller may wait no longer for it. Raises
+        KeysWanted where a fetch must be waited for, and IssuerUnavailable.
         """
         now = monotonic()
-        is_due = now >= self._fresh_until and now >= self._retry_from
-        flight = self._start() if is_due else None
+        # In this order: what has landed in between is then found in the keys.
+        flight = self._start(now) if now >= self._due_at else self._flight
         keys = self._keys
-        if keys is not None and now < self._fetched_at + self._max_stale:
-            return keys
-        flight = flight or self._flight
-        if flight is None:
+        if keys is not None:
+            if now < self._fresh_until:
+                return keys
+            if now < self._stale_until and (self._failures or not may_wait):
+                return keys
+        if flight is None or not may_wait:
             raise IssuerUnavailable
         raise KeysWanted(flight)
 
@@ -64,29 +67,31 @@ class KeySet:
         """A fetch because a token names a key that is unknown here; None where one was made a moment ago."""
         now = monotonic()
         with self._lock:
-            if self._flight is not None:
-                return self._flight
-            if now < self._unknown_from:
-                return None
-            self._unknown_from = now + UNKNOWN_KEY_PAUSE
-        return self._start()
+            if self._flight is None:
+                if now < self._unknown_from:
+                    return None
+                self._unknown_from = now + UNKNOWN_KEY_PAUSE
+                self._take_off()
+            return self._flight
 
-    def _start(self) -> "Future[None]":
+    def _start(self, now: float) -> "Future[None] | None":
         with self._lock:
-            if self._flight is not None:
-                return self._flight
-            flight: Future[None] = Future()
-            self._flight = flight
-            self.fetches += 1
+            if self._flight is None and now >= self._due_at:
+                self._take_off()
+            return self._flight
+
+    def _take_off(self) -> None:
+        flight: Future[None] = Future()
         threading.Thread(target=self._run, args=(flight,), name="keystead-keys", daemon=True).start()
-        return flight
+        self._flight = flight
+        self.fetches += 1
 
     def _run(self, flight: "Future[None]") -> None:
         try:
             self._land(self._fetch())
         except Exception as error:  # noqa: BLE001 - whatever broke, those who wait must be let go
             self._failures += 1
-            self._retry_from = monotonic() + min(_FIRST_RETRY * 2 ** (self._failures - 1), _LAST_RETRY)
+            self._due_at = monotonic() + min(_FIRST_RETRY * 2 ** min(self._failures - 1, 10), _LAST_RETRY)
             log.warning("keys were not fetched: %s", error)
         finally:
             with self._lock:
@@ -97,13 +102,14 @@ class KeySet:
         keys = read_key_set(answer.body) if answer.status == 200 else None
         if keys is None:  # an error page, an empty set, keys of something else: what was good stays
             raise ExchangeFailed(f"the answer ({answer.status}) is no set of keys that could verify anything")
-        now = monotonic()
-        age = answer.max_age()
-        self._failures = 0
-        self._fetched_at = now
-        self._fresh_until = now + min(max(DEFAULT if age is None else age, SHORTEST), LONGEST)
         if self._keys is None or not _same(self._keys, keys):
             self._keys = keys
+        now, age = monotonic(), answer.max_age()
+        life = min(max(DEFAULT if age is None else age, SHORTEST), LONGEST)
+        self._failures = 0
+        self._fresh_until = now + min(life, self._max_stale)
+        self._stale_until = now + self._max_stale
+        self._due_at = now + AHEAD * life
 
 
 def _same(one: Mapping[str, Key], other: Mapping[str, Key]) -> bool:

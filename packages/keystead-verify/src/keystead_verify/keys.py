@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from keystead_verify.claims import parse
+from keystead_verify.strict_json import parse
 
 MAX_KEYS = 50
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192  # beyond it one verification costs milliseconds
@@ -64,7 +64,7 @@ def read_key_set(document: bytes) -> Mapping[str, Key] | None:
 
     A key that is not for us (another algorithm, for encryption) or not sound is left out.
     """
-    members = parse(document)
+    members = parse(document, max_depth=8)
     listed = members.get("keys") if members else None
     if not isinstance(listed, list) or len(listed) > MAX_KEYS:
         return None

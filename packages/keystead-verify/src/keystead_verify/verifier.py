@@ -1,28 +1,43 @@
 """The one way to read an access token: signature and claims in one call."""
 
 import asyncio
+import logging
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
 
 from keystead_verify import claims as reading
 from keystead_verify.claims import Claims
-from keystead_verify.errors import InvalidToken, IssuerUnavailable, Reason
+from keystead_verify.errors import InvalidToken, IssuerUnavailable, NotAllowed, Reason
 from keystead_verify.http import exchange, require_https
 from keystead_verify.introspection import Introspection, Introspector
 from keystead_verify.jws import verified_payload
 from keystead_verify.key_set import FETCH_SECONDS, MAX_DOCUMENT_BYTES, KeySet, KeysWanted
 from keystead_verify.keys import Key
+from keystead_verify.strict_json import parse
+
+log = logging.getLogger("keystead_verify")
 
 API_KEY_PREFIX = "ks_"
 _LOOK_EVERY = 1.0  # seconds between looks at whether keys are due, while every token is a known one
 
+MAX_DEPTH = 8  # of what a token says
+
 Entry = tuple[Claims, int, int]  # what it says, from when and until when it counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """Tokens that were verified with these keys."""
+
+    keys: Mapping[str, Key]
+    entries: dict[str, Entry] = field(default_factory=dict)
 
 
 class Verifier:
@@ -51,12 +66,14 @@ class Verifier:
         allow_http: bool = False,
     ) -> None:
         """Raises ValueError for an address that is not https:// (or on this machine)."""
-        self.issuer = issuer
-        self.audience = audience
-        self.leeway = leeway
+        if type(audience) is not str or not audience:
+            raise ValueError("audience is one text: the `aud` of the tokens that are meant for you.")
         address = jwks_uri or f"{issuer.rstrip('/')}/.well-known/jwks.json"
         require_https(address, allow_http=allow_http)
+        self.issuer = issuer
+        self.audience = audience
         self.now = clock
+        self._leeway = leeway
         self._timeout = timeout
         self._cache_size = cache_size
         fetch = partial(exchange, address, seconds=FETCH_SECONDS, max_bytes=MAX_DOCUMENT_BYTES, tls=tls)
@@ -66,69 +83,86 @@ class Verifier:
             if introspection is None
             else Introspector(introspection, self, tls=tls, allow_http=allow_http)
         )
+        self._asks_always = introspection is not None and introspection.always
         self._lock = threading.Lock()
-        self._verified: dict[str, Entry] = {}
-        self._verified_with: Mapping[str, Key] | None = None
-        self._look_from = 0.0
+        self._remembered = _Remembered({})
+        # The same as in `_remembered`, for the short way: nothing where every token is asked about.
+        self._entries: dict[str, Entry] = {}
+        self._looked_at = self._look_from = 0.0
 
     def verify(self, token: str) -> Claims:
         """What `token` says. Raises InvalidToken, or IssuerUnavailable where there is nothing to verify with."""
-        known = self._verified.get(token)
+        known = self._entries.get(token)
         if known is not None:
             now = self.now()
-            if known[1] <= now < known[2] and now < self._look_from:
+            # Not before the last look either: a clock that was set back must not put the next one off.
+            if known[1] <= now < known[2] and self._looked_at <= now < self._look_from:
                 return known[0]
-        ends = monotonic() + self._timeout
+        ends, may_wait = monotonic() + self._timeout, True
         while True:
             try:
-                return self._check(token)
+                return self._check(token, may_wait)
             except KeysWanted as wanted:
-                _wait(wanted.flight, ends)
+                if not may_wait:
+                    raise IssuerUnavailable from None
+                may_wait = _wait(wanted.flight, ends)
 
     async def averify(self, token: str) -> Claims:
         """`verify`, for an event loop: it is never blocked."""
-        known = self._verified.get(token)
+        known = self._entries.get(token)
         if known is not None:
             now = self.now()
-            if known[1] <= now < known[2] and now < self._look_from:
+            if known[1] <= now < known[2] and self._looked_at <= now < self._look_from:
                 return known[0]
-        ends = monotonic() + self._timeout
+        ends, may_wait = monotonic() + self._timeout, True
         while True:
             try:
-                return self._check(token)
+                return self._check(token, may_wait)
             except KeysWanted as wanted:
-                await _await(wanted.flight, ends)
+                if not may_wait:
+                    raise IssuerUnavailable from None
+                may_wait = await _await(wanted.flight, ends)
 
-    def _check(self, token: str) -> Claims:
+    def _check(self, token: str, may_wait: bool) -> Claims:  # noqa: FBT001
         """Raises KeysWanted where somebody must be asked first."""
+        if not isinstance(token, str):
+            raise TypeError(f"a token is text, not {type(token).__name__}")
+        try:
+            return self._judge(token, may_wait)
+        except (NotAllowed, KeysWanted):
+            raise
+        except Exception as error:
+            # A check that breaks must refuse: never pass, never take the request down.
+            log.exception("a check broke")
+            raise InvalidToken(Reason.BROKEN_CHECK) from error
+
+    def _judge(self, token: str, may_wait: bool) -> Claims:  # noqa: FBT001
         if token.startswith(API_KEY_PREFIX):
             if self._introspector is None:
                 raise InvalidToken(Reason.FORM)
             return self._introspector.check(token)
-        claims = self._check_signature(token)
-        if self._introspector is not None and self._introspector.asks_always:
-            return self._introspector.check(token)
+        claims = self._check_signature(token, may_wait)
+        if self._introspector is not None and self._asks_always:
+            return _as_of_now(claims, self._introspector.check(token))
         return claims
 
-    def _check_signature(self, token: str) -> Claims:
-        keys = self.keys.current()
+    def _check_signature(self, token: str, may_wait: bool) -> Claims:  # noqa: FBT001
+        keys = self.keys.current(may_wait=may_wait)
+        remembered = self._remembered
+        if keys is not remembered.keys:
+            remembered = self._forget(keys)
         now = self.now()
-        if keys is not self._verified_with:
-            with self._lock:
-                self._verified, self._verified_with = {}, keys
-        known = self._verified.get(token)
+        known = remembered.entries.get(token)
         if known is None:
-            known = self._verify(token, keys)
+            known = self._read(token, keys)
             _require_time(known, now)
-            self._remember(token, known, keys)
+            self._remember(token, known, remembered.entries)
         else:
             _require_time(known, now)
-        # Where every token is introspected, no call takes the short way.
-        asks_always = self._introspector is not None and self._introspector.asks_always
-        self._look_from = 0.0 if asks_always else now + _LOOK_EVERY
+        self._looked_at, self._look_from = now, now + _LOOK_EVERY
         return known[0]
 
-    def _verify(self, token: str, keys: Mapping[str, Key]) -> Entry:
+    def _read(self, token: str, keys: Mapping[str, Key]) -> Entry:
         try:
             payload = verified_payload(token, keys)
         except InvalidToken as refusal:
@@ -136,18 +170,30 @@ class Verifier:
             if flight is None:
                 raise
             raise KeysWanted(flight) from None
-        members = reading.parse(payload)
+        members = parse(payload, max_depth=MAX_DEPTH)
         if members is None:
             raise InvalidToken(Reason.CLAIMS)
         claims = reading.read(members, issuer=self.issuer, audience=self.audience)
-        return (claims, *reading.opens_and_closes(members, self.leeway))
+        return (claims, *reading.opens_and_closes(members, self._leeway))
 
-    def _remember(self, token: str, entry: Entry, keys: Mapping[str, Key]) -> None:
+    def _forget(self, keys: Mapping[str, Key]) -> _Remembered:
+        remembered = self._remembered = _Remembered(keys)
+        if not self._asks_always:
+            self._entries = remembered.entries
+        return remembered
+
+    def _remember(self, token: str, entry: Entry, entries: dict[str, Entry]) -> None:
         with self._lock:
-            if self._verified_with is keys:
-                self._verified[token] = entry
-                if len(self._verified) > self._cache_size:
-                    del self._verified[next(iter(self._verified))]
+            entries[token] = entry
+            if len(entries) > self._cache_size:
+                del entries[next(iter(entries))]
+
+
+def _as_of_now(claims: Claims, answer: Claims) -> Claims:
+    """What was signed, with what Keystead lets its bearer do at this moment."""
+    if answer.subject != claims.subject:
+        raise InvalidToken(Reason.INACTIVE)
+    return replace(claims, roles=answer.roles, scope=answer.scope)
 
 
 def _require_time(entry: Entry, now: float) -> None:
@@ -157,20 +203,19 @@ def _require_time(entry: Entry, now: float) -> None:
         raise InvalidToken(Reason.EXPIRED)
 
 
-def _wait(flight: "Future[None]", ends: float) -> None:
+def _wait(flight: "Future[None]", ends: float) -> bool:
+    """Whether there is time left to wait for more."""
     try:
         flight.result(max(0.0, ends - monotonic()))
     except FutureTimeout:
-        raise IssuerUnavailable from None
-    if monotonic() >= ends:
-        raise IssuerUnavailable
+        return False
+    return monotonic() < ends
 
 
-async def _await(flight: "Future[None]", ends: float) -> None:
+async def _await(flight: "Future[None]", ends: float) -> bool:
     try:
         async with asyncio.timeout(max(0.0, ends - monotonic())):
             await asyncio.shield(asyncio.wrap_future(flight))
     except TimeoutError:
-        raise IssuerUnavailable from None
-    if monotonic() >= ends:
-        raise IssuerUnavailable
+        return False
+    return monotonic() < ends
