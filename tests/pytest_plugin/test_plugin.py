@@ -1,65 +1,84 @@
-"""The pytest plugin, as somebody else's tests use it: in runs of their own."""
+"""The pytest plugin, as somebody else's tests use it: in a run of their own."""
 
 import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = [str(ROOT / "src"), *(str(path) for path in sorted(ROOT.glob("packages/*/src")))]
 THEIRS = """
-import urllib.request, json
-from keystead_verify import InvalidToken, Verifier
+from urllib.request import Request, urlopen
+
 import pytest
+
+from keystead_verify import InvalidToken, Verifier
+from pytest_keystead.client import Refused
+from pytest_keystead.forgery import FORGERIES
 
 AUDIENCE = "https://api.example"
+SHOP = "https://shop.example"
 
 @pytest.fixture(scope="session")
 def keystead_settings():
-    return {"APPLICATIONS__SHOP__AUDIENCE": "https://shop.example"}
+    return {"APPLICATIONS__SHOP__AUDIENCE": SHOP, "AUTH__SIGNING_ALGORITHM": "ES256"}
 
 def test_the_local_issuer(keystead_issuer):
     verifier = Verifier(keystead_issuer.url, AUDIENCE, clock=keystead_issuer.clock)
     token = keystead_issuer.token(roles=["admin"])
     assert verifier.verify(token).roles == ("admin",)
     keystead_issuer.clock.advance(600)
+    keystead_issuer.slow_down(5)
     with pytest.raises(InvalidToken):
         verifier.verify(token)
+    keystead_issuer.go_down()
 
-def test_it_is_as_new_for_each_test(keystead_issuer):
-    assert Verifier(keystead_issuer.url, AUDIENCE).verify(keystead_issuer.token())
+@pytest.mark.parametrize("how", FORGERIES)
+def test_it_is_as_new_for_each_test(keystead_issuer, how):
+    verifier = Verifier(keystead_issuer.url, AUDIENCE)
+    assert verifier.verify(keystead_issuer.token())
+    with pytest.raises(InvalidToken):
+        verifier.verify(keystead_issuer.forged(how))
 
 def test_the_real_thing(keystead):
-    person = keystead.user(roles=("user", "admin"), client_id="shop")
-    request = urllib.request.Request(keystead.url + "/api/v1/users", headers=person.bearer)
-    assert person.email in [each["email"] for each in json.load(urllib.request.urlopen(request))["items"]]
-    claims = Verifier(keystead.url, "https://shop.example").verify(person.access_token)
-    assert (claims.subject, claims.client_id) == (person.id, "shop")
-"""
-WAITING = """
-import sys, time
-from pytest_keystead.server import ThrowAwayKeystead
-made = ThrowAwayKeystead()
-print(made._postgres.pid, made._process.pid, made._folder, flush=True)
-time.sleep(60)
-"""
+    ada = keystead.user(roles=["user", "admin"], client_id="shop")
+    with urlopen(Request(keystead.url + "/api/v1/users/me", headers=ada.bearer)) as answer:
+        assert ada.email.encode() in answer.read()
+    claims = Verifier(keystead.url, SHOP).verify(ada.access_token)
+    assert (claims.subject, claims.client_id, claims.roles) == (ada.id, "shop", ("admin", "user"))
+    assert claims.auth_time and claims.amr == ("pwd",)
+    assert keystead.user().id != ada.id
 
+def test_somebody_asked_for_again_is_the_same_with_the_roles_named_now(keystead):
+    first = keystead.user("grace@example.com", roles=["user", "admin"])
+    again = keystead.user("grace@example.com", roles=["user"])
+    assert (again.id, again.claims["roles"]) == (first.id, ["user"])
+    assert again.claims["sid"] != first.claims["sid"]
+    path = "/api/v1/users"
+    assert keystead.client.request("GET", path, person=first).status == 403  # of now, not of the token
+    assert keystead.client.request("GET", path).status == 401
 
-@pytest.fixture
-def environ(tmp_path_factory):
-    """A machine where nothing was prepared yet, but once for all of this module."""
-    cache = tmp_path_factory.getbasetemp() / "plugin-cache"
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("APP_", "PYTEST_"))
+def test_a_role_is_defined_before_it_is_given(keystead):
+    with pytest.raises(Refused, match="no role of one of these names"):
+        keystead.user(roles=["reader"])
+    role = {"name": "reader", "permissions": ["users:read"]}
+    keystead.client.call("POST", "/api/v1/roles", role, person=keystead.administrator())
+    reader = keystead.user(roles=["reader"])
+    assert keystead.client.call("GET", "/api/v1/users", person=reader)["items"]
+
+def test_a_chosen_algorithm_signs_from_the_start(keystead):
+    keys = keystead.client.call("GET", "/.well-known/jwks.json")["keys"]
+    assert [key["alg"] for key in keys] == ["ES256"]
+
+def test_all_its_parts_are_there_and_nothing_went_wrong(keystead):
+    health = keystead.client.call("GET", "/health", person=keystead.administrator())
+    assert {name: part["status"] for name, part in health["parts"].items()} == {
+        "postgresql": "ok", "redis": "ok", "keys": "ok"
     }
-    return {**inherited, "PYTHONPATH": os.pathsep.join(PACKAGES), "XDG_CACHE_HOME": str(cache)}
+    assert "error" not in keystead.log
+"""
 
 
-def test_their_tests_run_with_an_issuer_and_with_the_real_thing(tmp_path, environ):
+def test_their_tests_run_with_an_issuer_and_with_the_real_thing(tmp_path, environ, cache):
     (tmp_path / "test_theirs.py").write_text(THEIRS)
+    was_prepared = any(cache.glob("pytest-keystead/*/postgres"))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_keystead.plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)],
@@ -71,40 +90,5 @@ def test_their_tests_run_with_an_issuer_and_with_the_real_thing(tmp_path, enviro
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
-
-
-def test_a_run_that_is_killed_leaves_nothing_running_and_the_next_one_tidies_up(tmp_path, environ):
-    def start():
-        process = subprocess.Popen(
-            [sys.executable, "-c", WAITING], env=environ, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-        )
-        assert process.stdout is not None
-        with process.stdout:
-            postgres, worker, folder = process.stdout.readline().split()
-        return process, int(postgres), int(worker), Path(folder)
-
-    first, *pids, folder = start()
-    first.kill()
-    first.wait()
-    ends = time.monotonic() + 20
-    while any(is_running(pid) for pid in pids) and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert not any(is_running(pid) for pid in pids)
-    second, _, _, other = start()
-    try:
-        assert not folder.exists()
-        assert other.exists()
-    finally:
-        second.kill()
-        second.wait()
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-    except OSError:
-        os.kill(pid, 0)
-        return True
+    assert "16 passed" in done.stdout
+    assert ("preparing a database, once" in done.stdout + done.stderr) is not was_prepared

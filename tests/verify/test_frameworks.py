@@ -20,7 +20,7 @@ SUBJECT = "0198a9c1-7d3e-7c11-9a52-0c1d2e3f4a5b"
 
 @pytest.fixture(scope="module")
 def issuer():
-    with LocalIssuer(AUDIENCE) as made:
+    with LocalIssuer(AUDIENCE, algorithm="ES256") as made:
         yield made
 
 
@@ -100,7 +100,7 @@ def test_a_proof_that_is_too_old_asks_for_another_one(call, issuer):
 
 @pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda framework: framework.__name__)
 def test_with_nothing_to_verify_with_the_answer_is_503(framework):
-    with LocalIssuer(AUDIENCE) as away:
+    with LocalIssuer(AUDIENCE, algorithm="ES256") as away:
         token = away.token()
         away.go_down()
         reply = framework(Verifier(away.url, AUDIENCE))("/any", {"authorization": f"Bearer {token}"})

@@ -1,28 +1,23 @@
 """A local issuer: signs access tokens as Keystead does, serves its keys over HTTP, and has a clock to be moved."""
 
 import json
-import secrets
 import threading
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from pytest_keystead.forgery import forge
+from pytest_keystead.signing import Algorithm, SigningKey, payload_of
 
 JWKS_PATH = "/.well-known/jwks.json"
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 _NOW = object()
+_JSON = "application/json"
+_POLL = 0.02  # seconds that going down takes at most
 
 
 class Clock:
@@ -37,32 +32,23 @@ class Clock:
     def advance(self, seconds: float) -> None:
         self._ahead += seconds
 
-
-class _SigningKey:
-    def __init__(self) -> None:
-        self.kid = secrets.token_hex(8)
-        self.private: EllipticCurvePrivateKey = generate_private_key(SECP256R1())
-
-    def jwk(self) -> dict[str, str]:
-        point = self.private.public_key().public_numbers()
-        x, y = (_b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
-        return {"kid": self.kid, "use": "sig", "alg": "ES256", "kty": "EC", "crv": "P-256", "x": x, "y": y}
-
-    def sign(self, data: bytes) -> bytes:
-        r, s = decode_dss_signature(self.private.sign(data, ECDSA(SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    def reset(self) -> None:
+        """Back to the real time."""
+        self._ahead = 0.0
 
 
 class LocalIssuer:
     """`url` is `iss` of its tokens, and where their keys are. Close it, or use it as a context."""
 
-    def __init__(self, audience: str = "https://api.example", *, max_age: int = 30) -> None:
+    def __init__(
+        self, audience: str = "https://api.example", *, max_age: int = 30, algorithm: Algorithm = "RS256"
+    ) -> None:
         self.audience = audience
+        self.algorithm = algorithm
         self.clock = Clock()
         self.max_age = max_age  # seconds that verifiers may keep the keys
         self.requests = 0  # for keys, so far
-        self._keys = [_SigningKey()]
-        self._stranger = _SigningKey()
+        self._keys = [SigningKey(algorithm)]
         self._answer: tuple[int, str, bytes] | None = None
         self._delay = 0.0
         self._lock = threading.Lock()
@@ -95,20 +81,16 @@ class LocalIssuer:
         """An access token of a person in a session (RFC 9068), who has just signed in.
 
         Unless `auth_time` says when (Unix seconds; None: nobody proved anything). `claims` are added; None leaves one
-        out.
+        out. Raises ValueError for a `sub` that is no UUID, as Keystead's all are.
         """
-        now = int(self.clock())
-        proven = now if auth_time is _NOW else auth_time
-        return self._sign(
-            {
-                **self._common(sub or str(uuid4()), audience, roles, scope, now, expires_in),
-                "client_id": client_id,
-                "sid": str(uuid4()),
-                "amr": ["pwd"] if proven is not None else [],
-                "auth_time": proven if proven is None else int(proven),  # type: ignore[call-overload]
-                **claims,
-            }
-        )
+        proven = self.clock() if auth_time is _NOW else auth_time
+        own = {
+            "client_id": client_id,
+            "sid": str(uuid4()),
+            "amr": [] if proven is None else ["pwd"],
+            "auth_time": None if proven is None else int(proven),  # type: ignore[call-overload]
+        }
+        return self._key().token({**self._common(sub, audience, roles, scope, expires_in), **own, **claims})
 
     def machine_token(
         self,
@@ -120,27 +102,27 @@ class LocalIssuer:
         expires_in: float = 300,
         **claims: Any,
     ) -> str:
-        """An access token of a service account."""
-        account = sub or str(uuid4())
-        common = self._common(account, audience, roles, scope, int(self.clock()), expires_in)
-        return self._sign({**common, "client_id": account, "key_id": str(uuid4()), **claims})
+        """An access token of a service account, which is its own client."""
+        common = self._common(sub, audience, roles, scope, expires_in)
+        own = {"client_id": common["sub"], "key_id": str(uuid4())}
+        return self._key().token({**common, **own, **claims})
 
-    def forged(self, **arguments: Any) -> str:
-        """As `token`, signed by a stranger under this issuer's key id."""
-        head, payload, _ = self.token(**arguments).split(".")
-        return f"{head}.{payload}.{_b64(self._stranger.sign(f'{head}.{payload}'.encode()))}"
+    def forged(self, how: str = "signature", **arguments: Any) -> str:
+        """As `token`, but wrong in one way, which a verifier must notice: one of `FORGERIES`."""
+        return forge(how, payload_of(self.token(**arguments)), self._key(), self._stranger)
 
     def rotate(self, *, keep: int = 1) -> None:
         """A new key signs from now on; the `keep` last ones stay published."""
+        new = SigningKey(self.algorithm)
         with self._lock:
-            self._keys = [_SigningKey(), *self._keys[:keep]]
+            self._keys = [new, *self._keys[:keep]]
 
     def answer_with(self, body: bytes, *, status: int = 200, content_type: str = "application/json") -> None:
         """What it answers instead of its keys, until `come_back`."""
         self._answer = (status, content_type, body)
 
     def slow_down(self, seconds: float) -> None:
-        """How long each answer takes from now on."""
+        """How long each answer takes from now on, until `come_back`."""
         self._delay = seconds
 
     def go_down(self) -> None:
@@ -154,16 +136,9 @@ class LocalIssuer:
         """Everything as it should be, at the same address."""
         self._answer, self._delay = None, 0.0
         if self._server is None:
-            issuer = self
-
-            class Handler(_Handler):
-                of = issuer
-
-            ThreadingHTTPServer.allow_reuse_address = True
-            self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
-            self._server.daemon_threads = True
+            self._server = _Server(("127.0.0.1", self._port), partial(_Handler, self))
             self._port = self._server.server_address[1]
-            threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+            threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True).start()
 
     def close(self) -> None:
         self._delay = 0.0
@@ -173,13 +148,34 @@ class LocalIssuer:
         with self._lock:
             return json.dumps({"keys": [key.jwk() for key in self._keys]}).encode()
 
+    def answer(self, path: str) -> tuple[int, str, bytes]:
+        """Status, type and body for a request. Counts, and takes the time it should."""
+        if path == DISCOVERY_PATH:
+            found = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH}
+            return 200, _JSON, json.dumps(found).encode()
+        if path != JWKS_PATH:
+            return 404, _JSON, b"{}"
+        with self._lock:
+            self.requests += 1
+        time.sleep(self._delay)
+        return self._answer or (200, _JSON, self.jwks())
+
+    def _key(self) -> SigningKey:
+        with self._lock:
+            return self._keys[0]
+
+    @cached_property
+    def _stranger(self) -> SigningKey:
+        return SigningKey(self.algorithm)
+
     def _common(
-        self, sub: str, audience: str | None, roles: Sequence[str], scope: str, now: int, expires_in: float
+        self, sub: str | None, audience: str | None, roles: Sequence[str], scope: str, expires_in: float
     ) -> dict[str, Any]:
+        now = int(self.clock())
         expires_at = now + int(expires_in)
         return {
             "iss": self.url,
-            "sub": str(UUID(sub)),
+            "sub": _uuid(sub) if sub else str(uuid4()),
             "aud": audience or self.audience,
             "exp": expires_at,
             "iat": min(now, expires_at - 1),
@@ -188,38 +184,24 @@ class LocalIssuer:
             "scope": scope,
         }
 
-    def _sign(self, claims: dict[str, Any]) -> str:
-        with self._lock:
-            key = self._keys[0]
-        header = {"alg": "ES256", "kid": key.kid, "typ": "at+jwt"}
-        payload = {name: value for name, value in claims.items() if value is not None}
-        signed = ".".join(
-            _b64(json.dumps(part, separators=(",", ":")).encode()) for part in (header, payload)
-        )
-        return f"{signed}.{_b64(key.sign(signed.encode()))}"
+
+class _Server(ThreadingHTTPServer):
+    allow_reuse_address = True
+    daemon_threads = True
 
 
 class _Handler(BaseHTTPRequestHandler):
-    of: LocalIssuer
+    def __init__(self, issuer: LocalIssuer, *arguments: Any) -> None:
+        self._issuer = issuer
+        super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        issuer = self.of
-        status, content_type, body = 404, "application/json", b"{}"
-        if self.path == DISCOVERY_PATH:
-            status, body = (
-                200,
-                json.dumps({"issuer": issuer.url, "jwks_uri": issuer.url + JWKS_PATH}).encode(),
-            )
-        elif self.path == JWKS_PATH:
-            with issuer._lock:  # noqa: SLF001 - one thing in two classes
-                issuer.requests += 1
-            time.sleep(issuer._delay)  # noqa: SLF001
-            status, content_type, body = issuer._answer or (200, content_type, issuer.jwks())  # noqa: SLF001
+        status, content_type, body = self._issuer.answer(self.path)
         with suppress(OSError):  # who asked has gone
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", f"public, max-age={issuer.max_age}")
+            self.send_header("Cache-Control", f"public, max-age={self._issuer.max_age}")
             self.end_headers()
             self.wfile.write(body)
 
@@ -227,5 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: a test's output is the test's."""
 
 
-def _b64(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+def _uuid(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ValueError(f"sub must be a UUID, as Keystead's all are: {text!r}") from None
