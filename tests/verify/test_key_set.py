@@ -35,7 +35,7 @@ WRONG_DOCUMENTS = {
 
 @pytest.fixture
 def issuer():
-    with LocalIssuer(AUDIENCE) as made:
+    with LocalIssuer(AUDIENCE, algorithm="ES256") as made:
         yield made
 
 
@@ -56,6 +56,11 @@ def pass_time(monkeypatch, seconds):
     monkeypatch.setattr(key_set, "monotonic", lambda: time.monotonic() + ahead[0])
     ahead[0] = seconds
     return ahead
+
+
+def look(verifier):
+    """As if a second had passed: known tokens are let in without a look at the keys for so long."""
+    verifier._look_from = 0.0
 
 
 def settle(verifier):
@@ -127,7 +132,7 @@ def test_a_new_key_is_fetched_when_a_token_names_it_but_strangers_cause_no_stamp
     issuer.rotate()
     verifier.verify(issuer.token())
     assert issuer.requests == 2
-    stranger = LocalIssuer(AUDIENCE)
+    stranger = LocalIssuer(AUDIENCE, algorithm="ES256")
     for _ in range(100):  # each with a key id of its own
         stranger.rotate()
         assert reason(verifier, stranger.token()) is Reason.UNKNOWN_KEY
@@ -151,12 +156,31 @@ def test_a_key_that_is_gone_stops_verifying_also_what_was_remembered(issuer, ver
     token = issuer.token()
     verifier.verify(token)
     issuer.rotate(keep=0)
-    pass_time(monkeypatch, 31)
-    verifier._look_from = 0.0
-    verifier.verify(token)  # what is due is fetched beside
+    pass_time(monkeypatch, 25)
+    look(verifier)
+    verifier.verify(token)  # what will be due soon is fetched beside
     settle(verifier)
-    verifier._look_from = 0.0  # which it does each second
+    look(verifier)
     assert reason(verifier, token) is Reason.UNKNOWN_KEY
+
+
+def test_after_a_quiet_time_keys_that_are_too_old_are_fetched_first(issuer, verifier, monkeypatch):
+    token = issuer.token()
+    verifier.verify(token)
+    issuer.rotate(keep=0)
+    pass_time(monkeypatch, 31)
+    look(verifier)
+    assert reason(verifier, token) is Reason.UNKNOWN_KEY
+
+
+def test_after_a_quiet_time_a_slow_issuer_is_waited_for_until_the_deadline_and_then_not_again(
+    issuer, monkeypatch
+):
+    verifier = Verifier(issuer.url, AUDIENCE, timeout=0.1)
+    verifier.verify(issuer.token())
+    issuer.slow_down(30)
+    pass_time(monkeypatch, 31)
+    verifier.verify(issuer.token())
 
 
 def test_while_the_issuer_is_away_known_keys_are_used_for_an_hour_and_no_longer(
@@ -209,10 +233,10 @@ def test_what_is_no_key_set_replaces_nothing_and_lets_nothing_in(issuer, verifie
     verifier.verify(good)
     issuer.answer_with(body, status=status)
     pass_time(monkeypatch, 31)
-    verifier._look_from = 0.0
+    look(verifier)
     verifier.verify(good)
     settle(verifier)
-    verifier._look_from = 0.0
+    look(verifier)
     verifier.verify(issuer.token())
     assert reason(verifier, issuer.forged()) is Reason.SIGNATURE
     fresh = Verifier(issuer.url, AUDIENCE)
@@ -221,7 +245,7 @@ def test_what_is_no_key_set_replaces_nothing_and_lets_nothing_in(issuer, verifie
 
 
 def test_a_redirect_is_not_followed(issuer):
-    with LocalIssuer(AUDIENCE) as other:
+    with LocalIssuer(AUDIENCE, algorithm="ES256") as other:
         issuer.answer_with(b"", status=302)
         with pytest.raises(IssuerUnavailable):
             Verifier(issuer.url, AUDIENCE).verify(issuer.token())
@@ -271,7 +295,7 @@ def test_the_cache_is_bounded(issuer):
     verifier = Verifier(issuer.url, AUDIENCE, cache_size=10)
     for _ in range(50):
         verifier.verify(issuer.token())
-    assert len(verifier._verified) == 10
+    assert len(verifier._entries) == 10
 
 
 def test_threads_at_once_with_rotations_and_an_issuer_that_comes_and_goes_never_accept_a_forgery(
