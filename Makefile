@@ -21,7 +21,7 @@ BENCH_MILLION  := $(BIN)/python -m bench.million
 # Examples listen here, and ask Keystead at KEYSTEAD_URL, http://127.0.0.1:3000 by default.
 PORT     ?= 4000
 API_PORT ?= 4001
-NGINX    ?= build/nginx
+BUILD    ?= build
 EXAMPLES := fastapi django flask express go nginx spa-cookie spa-token
 
 CHECKS := format code types imports dependencies migrations workflows generated docs
@@ -145,12 +145,13 @@ example-express:
 	@cd examples/express && npm install --no-package-lock --no-audit --no-fund && PORT=$(PORT) exec node server.js
 
 example-go:
-	@cd examples/go && PORT=$(PORT) exec go run .
+	@cd examples/go && go build -o $(abspath $(BUILD))/example-go
+	@PORT=$(PORT) exec $(abspath $(BUILD))/example-go
 
 example-nginx:
-	@mkdir -p $(NGINX); keystead=$${KEYSTEAD_URL:-http://127.0.0.1:3000}; sed -e "s/127.0.0.1:3000;/$${keystead#*://};/" \
-	    -e "s/:4000;/:$(PORT);/; s/:4001;/:$(API_PORT);/" examples/nginx/nginx.conf >$(NGINX)/nginx.conf
-	@exec nginx -g "master_process off;" -e stderr -p $(abspath $(NGINX)) -c nginx.conf
+	@mkdir -p $(BUILD)/nginx; keystead=$${KEYSTEAD_URL:-http://127.0.0.1:3000}; sed -e "s/127.0.0.1:3000;/$${keystead#*://};/" \
+	    -e "s/:4000;/:$(PORT);/; s/:4001;/:$(API_PORT);/" examples/nginx/nginx.conf >$(BUILD)/nginx/nginx.conf
+	@exec nginx -g "master_process off;" -e stderr -p $(abspath $(BUILD)/nginx) -c nginx.conf
 
 example-spa-cookie example-spa-token: $(ENVIRONMENT)
 	@echo "Open http://127.0.0.1:$(PORT)/$(@:example-%=%)/"

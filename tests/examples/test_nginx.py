@@ -17,7 +17,7 @@ async def api(keystead, tmp_path_factory):
     if reason := missing("nginx"):
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("nginx")
-    with running("nginx", keystead.url, folder, API_PORT=str(free_port()), NGINX=str(folder)) as url:
+    with running("nginx", keystead.url, folder, API_PORT=str(free_port())) as url:
         async with httpx2.AsyncClient(base_url=url) as client:
             yield client
 

@@ -56,11 +56,12 @@ def running(name: str, keystead: str, folder: Path, **environment: str) -> Itera
         **{key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")},
         "KEYSTEAD_URL": keystead,
         "PORT": str(port),
+        "BUILD": str(folder),
         **environment,
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            tethered(_command(name, port), ending=signal.SIGKILL),
+            tethered(_command(name, port), ending=signal.SIGTERM),  # which make passes on
             cwd=_node_folder() if name == "express" else ROOT,
             env=environ,
             stdin=subprocess.DEVNULL,
