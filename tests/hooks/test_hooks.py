@@ -207,6 +207,15 @@ class TestWired:
         assert await db.fetch("SELECT 1 FROM users") == []
         assert PASSWORD not in str(receiver.bodies)
 
+    async def test_no_spelling_of_an_address_slips_past_a_list(self, client, receiver):
+        receiver.says({"action": "refuse"})
+        for spelled, told in (
+            ("Jane@EXAMPLE.com", "jane@example.com"),
+            ("jane@B\u00dcCHER.example", "jane@xn--bcher-kva.example"),
+        ):
+            await client.post("/api/v1/auth/register", json={"email": spelled, "password": PASSWORD})
+            assert receiver.calls[-1]["user"]["email"] == told
+
     async def test_claims_are_added_as_far_as_the_application_lets_it(self, client, receiver):
         receiver.says({"claims": {"plan": "pro", "roles": ["admin"], "sub": "x", "other": 1}})
         person = await register(client)

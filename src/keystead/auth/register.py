@@ -99,7 +99,8 @@ class Register:
 
     async def _ask(self, address: EmailAddress, full_name: str | None, application: Application) -> None:
         if self.hooks.has(HookPoint.BEFORE_REGISTRATION):
-            user = {"email": address.display, "full_name": full_name}
+            # In its one form, so that no spelling of a domain slips past a list.
+            user = {"email": address.canonical, "full_name": full_name}
             await self.hooks(
                 HookPoint.BEFORE_REGISTRATION, {"application": application.client_id, "user": user}
             )
