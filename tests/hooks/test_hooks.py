@@ -17,7 +17,7 @@ from keystead.hooks.destination import Destinations
 from keystead.hooks.types import HookPoint, HookRefused, HookUnavailable, OnFailure
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart
-from keystead.settings import load, masked
+from keystead.settings import configured_hooks, load, masked
 from tests.support.people import PASSWORD, make_user, new_email, refresh, register
 from tests.support.receiver import KEY, LOOPBACK, Receiver, hook, hook_settings, hooks_of
 
@@ -338,4 +338,5 @@ def test_a_secret_of_a_hook_is_shown_nowhere(tmp_path, caplog):
     }
     with caplog.at_level(logging.DEBUG):
         settings = load(tmp_path, environ).settings
-    assert KEY not in str(masked(settings)) + repr(settings) + caplog.text
+    shown = str(masked(settings)) + repr(settings) + repr(configured_hooks(settings)) + caplog.text
+    assert KEY not in shown

@@ -15,7 +15,7 @@ from keystead.hooks import call
 from keystead.hooks.breaker import RECENT
 from keystead.hooks.destination import Destinations
 from keystead.hooks.types import HookPoint, HookUnavailable, OnFailure
-from tests.support.receiver import LOOPBACK, Receiver, hook, hooks_of
+from tests.support.receiver import KEY, LOOPBACK, Receiver, hook, hooks_of
 
 pytestmark = pytest.mark.anyio
 
@@ -220,6 +220,7 @@ async def test_the_log_tells_why_and_nothing_of_what_was_said(receiver, raw):
             await hooks(HookPoint.BEFORE_TOKEN, {"user": {"email": secret}})
         assert [entry["event"] for entry in logs] == ["hook.failed"]
         assert secret not in str(logs)
+        assert KEY not in str(logs)
         await hooks.close()
 
 
