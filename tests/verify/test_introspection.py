@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -160,7 +161,7 @@ def test_an_answer_about_an_expired_token_lets_nobody_in_whatever_it_says(issuer
     assert reason(verifier, KEY) is Reason.EXPIRED
 
 
-WRONG_ANSWERS = {
+WRONG_ANSWERS: dict[str, Any] = {
     "not JSON": b"<html>",
     "a list": b"[]",
     "active as text": {"active": "true"},

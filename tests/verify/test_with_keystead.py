@@ -21,7 +21,7 @@ async def keystead(cluster):
     """Its client, and a core over the same database."""
     async with (
         cluster.clone() as urls,
-        serving(urls, SERVER__PUBLIC_URL="http://127.0.0.1:{port}", **CONFIGURED) as server,
+        serving(urls, workers=1, SERVER__PUBLIC_URL="http://127.0.0.1:{port}", **CONFIGURED) as server,
         open_core(settings_for(urls, **CONFIGURED)) as running,
         httpx2.AsyncClient(base_url=server.base_url) as client,
     ):

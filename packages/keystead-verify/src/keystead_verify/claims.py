@@ -3,17 +3,30 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 from keystead_verify.errors import InvalidToken, Reason
 
 MAX_LIFE = 24 * 3600
 _LAST_SECOND = 253_402_300_799  # of the year 9999
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NAMES = "iss sub aud client_id exp iat nbf jti sid key_id auth_time amr roles scope act"
 _OURS = frozenset(_NAMES.split())
 _is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
+
+
+class Unchangeable(dict[str, Any]):
+    """The same claims are given out for the same token again, so nobody may change them for the next one."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("claims cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return Unchangeable, (dict(self),)
+
+
+_NOTHING = Unchangeable()
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Claims:
     auth_time: int | None = None
     amr: tuple[str, ...] = ()
     actor: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=Unchangeable, hash=False)
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -122,9 +135,9 @@ def opens_and_closes(members: Mapping[str, Any], leeway: int) -> tuple[int, int]
 
 
 def extra_of(members: Mapping[str, Any], also_ours: frozenset[str] = frozenset()) -> Mapping[str, Any]:
-    """What is not ours. It cannot be changed: the same claims are given out for the same token again."""
+    """What is not ours."""
     ours = _OURS | also_ours
-    return MappingProxyType({name: _frozen(value) for name, value in members.items() if name not in ours})
+    return Unchangeable({name: _frozen(value) for name, value in members.items() if name not in ours})
 
 
 def is_second(value: Any) -> bool:
@@ -151,7 +164,7 @@ def _made(**members: Any) -> Claims:
 def _frozen(value: Any) -> Any:
     match value:
         case dict():
-            return MappingProxyType({name: _frozen(member) for name, member in value.items()})
+            return Unchangeable({name: _frozen(member) for name, member in value.items()})
         case list():
             return tuple(_frozen(item) for item in value)
         case _:
