@@ -60,7 +60,7 @@ async def test_a_service_that_is_down_or_slow_or_forbidden_means_the_same(receiv
     gone.close()
     receiver.delay = 1.0
     for url, destinations in ((gone.url, LOOPBACK), (receiver.url, LOOPBACK), (receiver.url, Destinations())):
-        hooks = hooks_of(hook(url, on_failure=mode, seconds=0.2), destinations=destinations)
+        hooks = hooks_of(hook(url, on_failure=mode, seconds=0.5), destinations=destinations)
         if mode is OnFailure.REFUSE:
             with pytest.raises(HookUnavailable):
                 await hooks(HookPoint.BEFORE_TOKEN, {})
@@ -150,7 +150,7 @@ async def test_a_certificate_counts_for_its_name_and_from_who_is_trusted(authori
         ("127.0.0.1", None, False),
     ):
         receiver = Receiver(authority.serving(name))
-        hooks = hooks_of(hook(receiver.url, seconds=5), ca_file=ca_file)
+        hooks = hooks_of(hook(receiver.url), ca_file=ca_file)
         with capture_logs() as logs, nullcontext() if is_called else pytest.raises(HookUnavailable):
             await hooks(HookPoint.BEFORE_TOKEN, {})
         assert is_called or "CERTIFICATE_VERIFY_FAILED" in logs[0]["reason"]
@@ -275,7 +275,7 @@ class TestVerified:
     def configured(self, receiver):
         return {
             "AUTH__REQUIRE_VERIFIED_EMAIL": "true",
-            **hook_settings(receiver.url, HookPoint.BEFORE_REGISTRATION),
+            **hook_settings(receiver.url, HookPoint.BEFORE_REGISTRATION, TIMEOUT_MS="5000"),
         }
 
     async def test_the_hook_is_asked_of_both(self, client, receiver, core):

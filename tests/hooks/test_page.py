@@ -44,7 +44,7 @@ def url():
 
 
 async def test_it_admits_its_own_domain_and_refuses_strangers_and_forgers(url):
-    hooks = hooks_of(hook(url, point=HookPoint.BEFORE_REGISTRATION, seconds=5))
+    hooks = hooks_of(hook(url, point=HookPoint.BEFORE_REGISTRATION))
     await hooks(HookPoint.BEFORE_REGISTRATION, {"user": {"email": "jane@example.com"}})
     with pytest.raises(HookRefused) as refusal:
         await hooks(HookPoint.BEFORE_REGISTRATION, {"user": {"email": "jane@example.org"}})

@@ -21,7 +21,7 @@ KEY = base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 LOOPBACK = Destinations((ipaddress.ip_network("127.0.0.0/8"),))
 
 
-def hook(url, *, point=HookPoint.BEFORE_TOKEN, on_failure=OnFailure.REFUSE, seconds=0.3, secrets=(KEY,)):
+def hook(url, *, point=HookPoint.BEFORE_TOKEN, on_failure=OnFailure.REFUSE, seconds=5.0, secrets=(KEY,)):
     return Hook(
         point, url, tuple(Secret(f"whsec_{each}") for each in secrets), timedelta(seconds=seconds), on_failure
     )
