@@ -67,6 +67,10 @@ def call_wsgi(app):
 
 
 def fastapi(verifier: Verifier):
+    return call_asgi(fastapi_app(verifier))
+
+
+def fastapi_app(verifier: Verifier):
     from typing import Annotated
 
     from fastapi import Depends, FastAPI
@@ -81,7 +85,7 @@ def fastapi(verifier: Verifier):
         async def route(claims: Annotated[Claims, Depends(Bearer(verifier, **asked))]):
             return {"subject": claims.subject}
 
-    return call_asgi(app)
+    return app
 
 
 def starlette(verifier: Verifier):
@@ -89,7 +93,7 @@ def starlette(verifier: Verifier):
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from keystead_verify.fastapi import Bearer
+    from keystead_verify.fastapi import Bearer, use_problems
 
     def route(asked):
         bearer = Bearer(verifier, **asked)
@@ -99,13 +103,9 @@ def starlette(verifier: Verifier):
 
         return endpoint
 
-    async def on_refusal(_request, error):
-        return JSONResponse(error.detail, error.status_code, error.headers)
-
-    from starlette.exceptions import HTTPException
-
-    routes = [Route(path, route(asked)) for path, asked in REQUIREMENTS.items()]
-    return call_asgi(Starlette(routes=routes, exception_handlers={HTTPException: on_refusal}))
+    app = Starlette(routes=[Route(path, route(asked)) for path, asked in REQUIREMENTS.items()])
+    use_problems(app)
+    return call_asgi(app)
 
 
 def asgi(verifier: Verifier):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack, cast
 
 from flask import Response, current_app, g, request
 
@@ -11,27 +11,23 @@ from keystead_verify.errors import NotAllowed
 from keystead_verify.guard import Asked, Guard
 from keystead_verify.verifier import Verifier
 
-P = ParamSpec("P")
-R = TypeVar("R")
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-def require_token(
-    verifier: Verifier, **asked: Unpack[Asked]
-) -> Callable[[Callable[P, R]], Callable[P, R | Response]]:
+def require_token(verifier: Verifier, **asked: Unpack[Asked]) -> Callable[[View], View]:
     """The view is called for who holds a token that meets what is asked; `claims()` are theirs."""
     guard = Guard(verifier, **asked)
 
-    def decorate(view: Callable[P, R]) -> Callable[P, R | Response]:
+    def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Response:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
                 g.keystead_claims = guard.check(request.headers.get("Authorization"))
             except NotAllowed as refusal:
                 return Response(refusal.body, refusal.status, refusal.headers)
-            answer: Any = current_app.ensure_sync(view)(*args, **kwargs)
-            return answer  # type: ignore[no-any-return]
+            return current_app.ensure_sync(view)(*args, **kwargs)
 
-        return guarded
+        return cast("View", guarded)
 
     return decorate
 
