@@ -63,8 +63,11 @@ def look(verifier):
     verifier._look_from = 0.0
 
 
-def settle(verifier):
+def settle(verifier, *, look_for=None):
     """Until no fetch is under way."""
+    if look_for is not None:
+        with pytest.raises(IssuerUnavailable):
+            verifier.verify(look_for)
     flight = verifier.keys._flight
     if flight is not None:
         flight.result(5)
@@ -152,6 +155,35 @@ def test_an_unknown_key_is_looked_for_again_after_ten_seconds(issuer, verifier, 
         assert issuer.requests == expected
 
 
+def test_whether_a_key_exists_cannot_be_said_while_the_issuer_is_away(issuer, verifier, monkeypatch):
+    known, stranger = issuer.token(), LocalIssuer(AUDIENCE, algorithm="ES256")
+    verifier.verify(known)
+    issuer.go_down()
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            verifier.verify(stranger.token())
+    verifier.verify(known)
+    assert verifier.keys.fetches == 2
+    issuer.come_back()
+    pass_time(monkeypatch, 11)
+    settle(verifier, look_for=stranger.token())
+    assert reason(verifier, stranger.token()) is Reason.UNKNOWN_KEY
+    stranger.close()
+
+
+def test_tokens_of_unknown_keys_do_not_all_wait_for_a_slow_issuer(issuer):
+    """Whoever sends them would otherwise occupy every thread of a service."""
+    verifier, stranger = Verifier(issuer.url, AUDIENCE, timeout=0.1), LocalIssuer(AUDIENCE, algorithm="ES256")
+    verifier.verify(issuer.token())
+    issuer.slow_down(30)
+    with pytest.raises(IssuerUnavailable):
+        verifier.verify(stranger.token())
+    with pytest.raises(IssuerUnavailable):
+        verifier.keys.look_again()  # no flight to wait for
+    verifier.verify(issuer.token())
+    stranger.close()
+
+
 def test_a_key_that_is_gone_stops_verifying_also_what_was_remembered(issuer, verifier, monkeypatch):
     token = issuer.token()
     verifier.verify(token)
@@ -180,7 +212,11 @@ def test_after_a_quiet_time_a_slow_issuer_is_waited_for_until_the_deadline_and_t
     verifier.verify(issuer.token())
     issuer.slow_down(30)
     pass_time(monkeypatch, 31)
+    with pytest.raises(key_set.KeysWanted):
+        verifier.keys.current()
     verifier.verify(issuer.token())
+    verifier.keys.current()  # no longer wanted, while the same answer is on its way
+    assert verifier.keys.fetches == 2
 
 
 def test_while_the_issuer_is_away_known_keys_are_used_for_an_hour_and_no_longer(

@@ -42,13 +42,14 @@ class KeySet:
         self._due_at = 0.0
         self._unknown_from = 0.0
         self._failures = 0  # since the last success
+        self._is_away = False  # the issuer failed, or kept somebody waiting in vain
         self.fetches = 0
 
     def current(self, *, may_wait: bool = True) -> Mapping[str, Key]:
         """The keys; the same object until they change.
 
-        Stale ones only if the issuer was tried and failed, or if the caller may wait no longer for it. Raises
-        KeysWanted where a fetch must be waited for, and IssuerUnavailable.
+        Stale ones only if the issuer was tried and failed, or if a caller may wait no longer for it. Raises KeysWanted
+        where a fetch must be waited for, and IssuerUnavailable.
         """
         now = monotonic()
         # In this order: what has landed in between is then found in the keys.
@@ -57,21 +58,27 @@ class KeySet:
         if keys is not None:
             if now < self._fresh_until:
                 return keys
-            if now < self._stale_until and (self._failures or not may_wait):
+            if now < self._stale_until and (self._is_away or not may_wait):
+                self._is_away = True  # until it answers, so that one waits and not all of them
                 return keys
         if flight is None or not may_wait:
             raise IssuerUnavailable
         raise KeysWanted(flight)
 
-    def look_again(self) -> "Future[None] | None":
-        """A fetch because a token names a key that is unknown here; None where one was made a moment ago."""
+    def look_again(self, *, may_wait: bool = True) -> "Future[None] | None":
+        """A fetch because a token names a key that is unknown here; None where one was made a moment ago.
+
+        Raises IssuerUnavailable where nobody can say whether there is such a key, without a wait for every such token.
+        """
         now = monotonic()
         with self._lock:
-            if self._flight is None:
-                if now < self._unknown_from:
-                    return None
+            if self._flight is None and now >= self._unknown_from:
                 self._unknown_from = now + UNKNOWN_KEY_PAUSE
                 self._take_off()
+            if self._flight is not None and not may_wait:
+                self._is_away = True
+            if self._is_away:
+                raise IssuerUnavailable
             return self._flight
 
     def _start(self, now: float) -> "Future[None] | None":
@@ -91,6 +98,7 @@ class KeySet:
             self._land(self._fetch())
         except Exception as error:  # noqa: BLE001 - whatever broke, those who wait must be let go
             self._failures += 1
+            self._is_away = True
             self._due_at = monotonic() + min(_FIRST_RETRY * 2 ** min(self._failures - 1, 10), _LAST_RETRY)
             log.warning("keys were not fetched: %s", error)
         finally:
@@ -106,7 +114,7 @@ class KeySet:
             self._keys = keys
         now, age = monotonic(), answer.max_age()
         life = min(max(DEFAULT if age is None else age, SHORTEST), LONGEST)
-        self._failures = 0
+        self._failures, self._is_away = 0, False
         self._fresh_until = now + min(life, self._max_stale)
         self._stale_until = now + self._max_stale
         self._due_at = now + AHEAD * life

@@ -154,7 +154,7 @@ class Verifier:
         now = self.now()
         known = remembered.entries.get(token)
         if known is None:
-            known = self._read(token, keys)
+            known = self._read(token, keys, may_wait)
             _require_time(known, now)
             self._remember(token, known, remembered.entries)
         else:
@@ -162,11 +162,13 @@ class Verifier:
         self._looked_at, self._look_from = now, now + _LOOK_EVERY
         return known[0]
 
-    def _read(self, token: str, keys: Mapping[str, Key]) -> Entry:
+    def _read(self, token: str, keys: Mapping[str, Key], may_wait: bool) -> Entry:  # noqa: FBT001
         try:
             payload = verified_payload(token, keys)
         except InvalidToken as refusal:
-            flight = self.keys.look_again() if refusal.reason is Reason.UNKNOWN_KEY else None
+            if refusal.reason is not Reason.UNKNOWN_KEY:
+                raise
+            flight = self.keys.look_again(may_wait=may_wait)
             if flight is None:
                 raise
             raise KeysWanted(flight) from None
