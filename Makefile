@@ -14,6 +14,7 @@ PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4
 GENERATE       := $(BIN)/python -m keystead.api.rest.generate
 GENERATED      := openapi.json configuration.md permissions.md api.md errors.md
 PROVE_ROTATION := $(BIN)/python -m bench.prove_rotation
+PROVE_VERIFIER := $(BIN)/python -m bench.prove_verifier
 MUTANTS        := $(BIN)/python -m bench.mutants
 BENCH          := $(BIN)/python -m bench
 BENCH_MILLION  := $(BIN)/python -m bench.million
@@ -35,7 +36,7 @@ DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-api-key bench-pytest-plugin mutants \
-        prove-rotation prove-tickets check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
+        prove-rotation prove-tickets prove-verifier check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -116,6 +117,9 @@ prove-rotation: $(DEV) ## Prove the rotation of refresh tokens in full (long)
 
 prove-tickets: $(DEV) ## Use each kind of mailed link two hundred times at once
 	@KEYSTEAD_PROOF_WIDTH=200 $(PYTEST) tests/proofs/test_tickets.py $(ARGS)
+
+prove-verifier: $(DEV) ## Verify tokens while the issuer is down, slow, rotating and wrong (five minutes)
+	@$(PROVE_VERIFIER) $(ARGS)
 
 mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
 	@$(MUTANTS) $(ARGS)
