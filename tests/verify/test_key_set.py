@@ -9,11 +9,16 @@ from functools import partial
 import pytest
 
 from keystead_verify import InvalidToken, IssuerUnavailable, Reason, Verifier, key_set
+from keystead_verify.keys import read_key_set
 from pytest_keystead.issuer import LocalIssuer
 
 pytestmark = pytest.mark.anyio
 
 AUDIENCE = "https://api.example"
+EDDSA = (
+    b'{"kid": "12345678", "use": "sig", "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA",'
+    b' "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+)
 WRONG_DOCUMENTS = {
     "an error page": (b"<html>oops</html>", 200),
     "an error": (b'{"keys": []}', 500),
@@ -28,6 +33,21 @@ WRONG_DOCUMENTS = {
         b'{"keys": [{"kid": "12345678", "kty": "RSA", "alg": "RS256", "n": "AQAB", "e": "AQAB"}]}',
         200,
     ),
+    "a key id twice": (b'{"keys": [' + EDDSA + b", " + EDDSA + b"]}", 200),
+    "more keys than are allowed": (b'{"keys": [' + b"1, " * 50 + EDDSA + b"]}", 200),
+    "a modulus of a million bits": (
+        b'{"keys": [{"kid": "12345678", "kty": "RSA", "alg": "RS256", "e": "AQAB", "n": "'
+        + b"x" * 200_001
+        + b'"}]}',
+        200,
+    ),
+    "a point that is on no curve": (
+        b'{"keys": [{"kid": "12345678", "kty": "EC", "crv": "P-256", "alg": "ES256", "x": "AQAB", "y": "AQAB"}]}',
+        200,
+    ),
+    "another algorithm for the key": (b'{"keys": [' + EDDSA.replace(b'"EdDSA"', b'"ES256"') + b"]}", 200),
+    "a key for encryption": (b'{"keys": [' + EDDSA.replace(b"sig", b"enc") + b"]}", 200),
+    "a key without an algorithm": (b'{"keys": [' + EDDSA.replace(b'"EdDSA"', b"[]") + b"]}", 200),
     "nested deeply": (b'{"keys": ' + b"[" * 3000 + b"]" * 3000 + b"}", 200),
     "huge": (b'{"keys": [], "a": "' + b"x" * 300_000 + b'"}', 200),
 }
@@ -262,6 +282,10 @@ def test_nobody_waits_longer_than_the_deadline(issuer):
     assert issuer.requests == 1
 
 
+def test_the_document_that_others_are_spoiled_from_is_right():
+    assert set(read_key_set(b'{"keys": [' + EDDSA + b"]}") or ()) == {"12345678"}
+
+
 @pytest.mark.parametrize("name", WRONG_DOCUMENTS)
 def test_what_is_no_key_set_replaces_nothing_and_lets_nothing_in(issuer, verifier, monkeypatch, name):
     body, status = WRONG_DOCUMENTS[name]
@@ -288,14 +312,14 @@ def test_a_redirect_is_not_followed(issuer):
         assert other.requests == 0
 
 
-def test_a_server_that_drips_is_given_up(issuer, monkeypatch):
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_that_drips_is_given_up(issuer, monkeypatch, part):
     """Each byte comes in time, the whole does not."""
     monkeypatch.setattr("keystead_verify.verifier.FETCH_SECONDS", 0.3)
     stop = threading.Event()
 
     def drip(handler):
-        handler.send_response(200)
-        handler.end_headers()
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if part == "body" else b"X: "))
         while not stop.wait(0.05):
             try:
                 handler.wfile.write(b" ")
@@ -309,6 +333,17 @@ def test_a_server_that_drips_is_given_up(issuer, monkeypatch):
     flight = verifier.keys._flight
     assert flight is None or flight.result(5) is None
     stop.set()
+
+
+def test_keys_that_may_not_be_stale_are_used_while_they_are_fresh(issuer, monkeypatch):
+    verifier = Verifier(issuer.url, AUDIENCE, max_stale=0)
+    verifier.verify(issuer.token())
+    verifier.verify(issuer.token())
+    assert verifier.keys.fetches == 1
+    issuer.go_down()
+    pass_time(monkeypatch, 31)
+    with pytest.raises(IssuerUnavailable):
+        verifier.verify(issuer.token())
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class KeySet:
         now, age = monotonic(), answer.max_age()
         life = min(max(DEFAULT if age is None else age, SHORTEST), LONGEST)
         self._failures, self._is_away = 0, False
-        self._fresh_until = now + min(life, self._max_stale)
+        self._fresh_until = now + life
         self._stale_until = now + self._max_stale
         self._due_at = now + AHEAD * life
 

@@ -17,7 +17,7 @@ from keystead_verify.claims import Claims
 from keystead_verify.errors import InvalidToken, IssuerUnavailable, NotAllowed, Reason
 from keystead_verify.http import exchange, require_https
 from keystead_verify.introspection import Introspection, Introspector
-from keystead_verify.jws import verified_payload
+from keystead_verify.jws import MAX_TOKEN_BYTES, verified_payload
 from keystead_verify.key_set import FETCH_SECONDS, MAX_DOCUMENT_BYTES, KeySet, KeysWanted
 from keystead_verify.keys import Key
 from keystead_verify.strict_json import parse
@@ -92,7 +92,7 @@ class Verifier:
 
     def verify(self, token: str) -> Claims:
         """What `token` says. Raises InvalidToken, or IssuerUnavailable where there is nothing to verify with."""
-        known = self._entries.get(token)
+        known = self._entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
         if known is not None:
             now = self.now()
             # Not before the last look either: a clock that was set back must not put the next one off.
@@ -109,7 +109,7 @@ class Verifier:
 
     async def averify(self, token: str) -> Claims:
         """`verify`, for an event loop: it is never blocked."""
-        known = self._entries.get(token)
+        known = self._entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
         if known is not None:
             now = self.now()
             if known[1] <= now < known[2] and self._looked_at <= now < self._look_from:
