@@ -80,7 +80,7 @@ def pass_time(monkeypatch, seconds):
 
 def look(verifier):
     """As if a second had passed: known tokens are let in without a look at the keys for so long."""
-    verifier._look_from = 0.0
+    verifier._looked_at = 0.0
 
 
 def settle(verifier, *, look_for=None):
@@ -366,7 +366,7 @@ def test_the_cache_is_bounded(issuer):
     verifier = Verifier(issuer.url, AUDIENCE, cache_size=10)
     for _ in range(50):
         verifier.verify(issuer.token())
-    assert len(verifier._entries) == 10
+    assert len(verifier._remembered.entries) == 10
 
 
 def test_threads_at_once_with_rotations_and_an_issuer_that_comes_and_goes_never_accept_a_forgery(

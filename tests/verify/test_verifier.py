@@ -59,7 +59,7 @@ def test_claims_cannot_be_changed_not_even_what_is_inside_them(key, offline):
 def test_claims_are_values(key, offline):
     whole = token(key, plan={"name": "pro"})
     found = offline.verify(whole)
-    offline._entries.clear()
+    offline._remembered.entries.clear()
     again = offline.verify(whole)
     assert again is not found
     assert (again, hash(again)) == (found, hash(found))
@@ -80,14 +80,14 @@ def test_cve_class_8_nobody_gets_another_ones_claims(key):
     for _ in range(3000):
         whole, name = chance.choice(tokens)
         assert small.verify(whole[:9] + whole[9:]).token_id == name
-    assert len(small._entries) == 7
+    assert len(small._remembered.entries) == 7
 
 
 def test_what_was_refused_is_not_remembered(key, offline):
     early = token(key, iat=int(NOW.timestamp()) + 60)
     assert reason(offline, early) is Reason.EARLY
     assert reason(offline, early[:-2] + "AA") is not None
-    assert offline._entries == {}
+    assert offline._remembered.entries == {}
     offline.moment += 40
     offline.verify(early)
 
@@ -179,12 +179,12 @@ def test_threads_that_verify_while_keys_come_and_go_take_no_harm(key):
         for _ in range(40):
             published.reverse()
             tokens.reverse()
-            offline._look_from = 0.0
+            offline._looked_at = 0.0
             renew(offline)
         stop.set()
         for each in working:
             each.result()
     renew(offline)
-    offline._look_from = 0.0
+    offline._looked_at = 0.0
     assert offline.verify(tokens[0]).audience == AUDIENCE
     assert reason(offline, tokens[1]) is Reason.UNKNOWN_KEY

@@ -86,17 +86,16 @@ class Verifier:
         self._asks_always = introspection is not None and introspection.always
         self._lock = threading.Lock()
         self._remembered = _Remembered({})
-        # The same as in `_remembered`, for the short way: nothing where every token is asked about.
-        self._entries: dict[str, Entry] = {}
-        self._looked_at = self._look_from = 0.0
+        self._looked_at = 0.0  # by `clock`; 0: no call takes the short way
 
     def verify(self, token: str) -> Claims:
         """What `token` says. Raises InvalidToken, or IssuerUnavailable where there is nothing to verify with."""
-        known = self._entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
+        known = self._remembered.entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
         if known is not None:
             now = self.now()
+            looked_at = self._looked_at
             # Not before the last look either: a clock that was set back must not put the next one off.
-            if known[1] <= now < known[2] and self._looked_at <= now < self._look_from:
+            if known[1] <= now < known[2] and looked_at <= now < looked_at + _LOOK_EVERY:
                 return known[0]
         ends, may_wait = monotonic() + self._timeout, True
         while True:
@@ -109,10 +108,11 @@ class Verifier:
 
     async def averify(self, token: str) -> Claims:
         """`verify`, for an event loop: it is never blocked."""
-        known = self._entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
+        known = self._remembered.entries.get(token) if len(token) <= MAX_TOKEN_BYTES else None
         if known is not None:
             now = self.now()
-            if known[1] <= now < known[2] and self._looked_at <= now < self._look_from:
+            looked_at = self._looked_at
+            if known[1] <= now < known[2] and looked_at <= now < looked_at + _LOOK_EVERY:
                 return known[0]
         ends, may_wait = monotonic() + self._timeout, True
         while True:
@@ -150,7 +150,7 @@ class Verifier:
         keys = self.keys.current(may_wait=may_wait)
         remembered = self._remembered
         if keys is not remembered.keys:
-            remembered = self._forget(keys)
+            remembered = self._remembered = _Remembered(keys)
         now = self.now()
         known = remembered.entries.get(token)
         if known is None:
@@ -159,7 +159,8 @@ class Verifier:
             self._remember(token, known, remembered.entries)
         else:
             _require_time(known, now)
-        self._looked_at, self._look_from = now, now + _LOOK_EVERY
+        if not self._asks_always:
+            self._looked_at = now
         return known[0]
 
     def _read(self, token: str, keys: Mapping[str, Key], may_wait: bool) -> Entry:  # noqa: FBT001
@@ -177,12 +178,6 @@ class Verifier:
             raise InvalidToken(Reason.CLAIMS)
         claims = reading.read(members, issuer=self.issuer, audience=self.audience)
         return (claims, *reading.opens_and_closes(members, self._leeway))
-
-    def _forget(self, keys: Mapping[str, Key]) -> _Remembered:
-        remembered = self._remembered = _Remembered(keys)
-        if not self._asks_always:
-            self._entries = remembered.entries
-        return remembered
 
     def _remember(self, token: str, entry: Entry, entries: dict[str, Entry]) -> None:
         with self._lock:
