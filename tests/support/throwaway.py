@@ -1,7 +1,6 @@
 """Servers that one test may stop, kill and freeze."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +9,16 @@ from keystead.embedded.postgres import THROW_AWAY, PostgresServer
 from keystead.embedded.programs import PostgresPrograms, ValkeyProgram
 from keystead.embedded.server import Server
 from keystead.embedded.valkey import ValkeyServer
+from tests.embedded.processes import make_folder
 
 
 @contextmanager
 def reachable_folder() -> Iterator[Path]:
-    """A new folder directly below that for temporary files: servers may have to run as another user than we do."""
-    home = Path(tempfile.mkdtemp(prefix="keystead-test-"))
-    home.chmod(0o711)
+    """A new folder that other users may pass through: servers may have to run as another user than we do.
+
+    In memory, if there is plenty: each clone of a database is four hundred files, made and soon deleted.
+    """
+    home = make_folder("keystead-test-")
     try:
         yield home
     finally:
