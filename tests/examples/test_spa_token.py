@@ -155,7 +155,6 @@ async def test_without_a_network_a_person_stays_signed_in(place):
         await tabs.visitor.context.route(REFRESH, lambda route: route.abort())
         await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("The network does not answer")
-        assert len(tabs.refreshes) == 2
         await tabs.visitor.context.unroute(REFRESH)
         await tabs.visitor.click("Ask 20 times")
         await tabs.visitor.is_told("20 answers.")
