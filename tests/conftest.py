@@ -91,8 +91,13 @@ def configured():
 
 
 @pytest.fixture
-async def running(urls, clock, configured):
-    async with open_core(settings_for(urls, **configured), clock=clock) as opened:
+def settings(urls, configured):
+    return settings_for(urls, **configured)
+
+
+@pytest.fixture
+async def running(settings, clock):
+    async with open_core(settings, clock=clock) as opened:
         yield opened
 
 
@@ -107,9 +112,9 @@ def drain():
 
 
 @pytest.fixture
-async def client(core, urls, configured, drain):
+async def client(core, settings, drain):
     """A client of the whole REST transport, in this process."""
-    app = rest_app(core, settings_for(urls, **configured), drain)
+    app = rest_app(core, settings, drain)
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:3000") as made:
         yield made

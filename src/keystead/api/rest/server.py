@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 import structlog
@@ -94,9 +95,13 @@ class Environment:
             own_origin=_origin_of(settings.public_url),
             same_site=settings.cookies.same_site,
         )
-        self.documents = Documents(
-            openapi=msgspec.json.encode(openapi.document(ROUTES)), index=docs.index(ROUTES)
-        )
+        self.documents = _documents()
+
+
+@cache
+def _documents() -> Documents:
+    """The same for every application of a process."""
+    return Documents(openapi=msgspec.json.encode(openapi.document(ROUTES)), index=docs.index(ROUTES))
 
 
 class PathApp:
