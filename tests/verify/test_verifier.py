@@ -1,6 +1,9 @@
 """One verifier: what it remembers, what it is given, and what happens when a part of it breaks."""
 
+import copy
 import dataclasses
+import json
+import pickle
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +19,21 @@ from keystead.jwt.types import Algorithm, KeySpec
 from keystead_verify import Claims, InvalidToken, Reason, Verifier, claims, jws, keys, strict_json, verifier
 from keystead_verify.http import Answer
 from keystead_verify.key_set import KeySet
-from tests.jwt.forging import AUDIENCE, NOW, OfflineVerifier, token
+from tests.jwt.forging import (
+    AUDIENCE,
+    ISSUER,
+    NOW,
+    USER,
+    OfflineVerifier,
+    at,
+    compact,
+    header,
+    signer,
+    token,
+    verdict,
+    verifier_of,
+)
+from tests.jwt.forging import claims as forged_claims
 
 pytestmark = pytest.mark.anyio
 
@@ -64,11 +81,10 @@ def test_claims_are_values(key, offline):
     assert again is not found
     assert (again, hash(again)) == (found, hash(found))
     assert dataclasses.replace(found, scope="a b").scopes == {"a", "b"}
-    assert (
-        set(dataclasses.asdict(found))
-        == {field.name for field in dataclasses.fields(Claims)}
-        == set(vars(found))
-    )
+    assert pickle.loads(pickle.dumps(found)) == copy.deepcopy(found) == found
+    asked = dataclasses.asdict(found)
+    assert set(asked) == {field.name for field in dataclasses.fields(Claims)}
+    assert json.loads(json.dumps(asked)) == {**asked, "roles": ["user"], "amr": ["pwd"]}
 
 
 def test_cve_class_8_nobody_gets_another_ones_claims(key):
@@ -120,6 +136,32 @@ async def test_what_is_no_text_is_a_mistake_of_the_caller(offline, wrong):
 )
 def test_text_that_is_no_token_is_refused(offline, text):
     assert reason(offline, text) in (Reason.FORM, Reason.HEADER)
+
+
+VALUES = (
+    None, True, 0, -1, 1.0, 2**63, "", "a", "é", [], [""], ["a"], [1], {}, {"sub": ""},
+    USER, USER.upper(), ISSUER, ISSUER + "/", AUDIENCE, [AUDIENCE],
+    *(at(seconds) for seconds in (-30, 0, 30, 31, 300, 86_400, 86_401)), float(at(10)), str(at(10)),
+)  # fmt: skip
+NAMES = (*forged_claims(), "nbf", "key_id", "x")
+
+
+def test_of_tokens_at_random_server_and_package_say_the_same(key):
+    """`verdict` compares: signed by the issuer, whatever they say, and then perhaps damaged."""
+    chance, server = random.Random(1), verifier_of(key)
+    verdicts = set()
+    for _ in range(1500):
+        said = forged_claims(
+            **{chance.choice(NAMES): chance.choice(VALUES) for _ in range(chance.randrange(3))}
+        )
+        if chance.random() < 0.2:
+            said |= {"key_id": USER, "client_id": USER}
+            said.pop("sid", None)
+        payload = bytearray(json.dumps(said, ensure_ascii=chance.random() < 0.5).encode())
+        if chance.random() < 0.3:
+            payload[chance.randrange(len(payload))] = chance.choice(b'{}[]",:\\u09 \n\xc3')
+        verdicts.add(verdict(server, compact(header(key), bytes(payload), signer(key))))
+    assert {None, Reason.CLAIMS, Reason.ISSUER, Reason.AUDIENCE} <= verdicts
 
 
 @pytest.mark.parametrize("audience", ["", None, ["https://api.example"], b"https://api.example"])
