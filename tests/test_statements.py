@@ -46,6 +46,7 @@ ROWS = {
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
     "keystead.auth.reauthenticate.FIND_REPLACEABLE": Replaceable,
     "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
+    "keystead.auth.refresh.FIND_ROTATABLE": LiveSession,
     "keystead.auth.refresh.ROTATE": refresh.Judgement,
     "keystead.auth.start_session.START_SESSION": LiveSession,  # and whether the device is new
     "keystead.auth.authenticate_client.FIND_CLIENT": FoundClient,

@@ -1,6 +1,7 @@
 """Each hook down or saying no, in each mode, at each act: who is kept out, who is not, and that nothing is lost."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx2
 import jwt as pyjwt
@@ -132,6 +133,22 @@ async def test_a_repeated_reauthentication_finds_what_the_refused_one_left(clien
     assert answer.status_code == 200
     assert (await db.fetch_row(OPEN))["open"] == 1
     assert (await refresh(client, answer.json()["refresh_token"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "answer", [(500, "text/plain", b"down"), (200, "application/json", b'{"action": "refuse"}')]
+)
+async def test_an_outage_longer_than_any_window_signs_nobody_out(client, receiver, db, clock, answer):
+    person = await register(client)
+    answering(receiver, HookPoint.BEFORE_TOKEN, answer)
+    for _ in range(3):
+        assert (await refresh(client, person.refresh_token)).is_error
+        await clock.advance(timedelta(minutes=10))
+    receiver.says({"claims": {"plan": "pro"}})
+    again = await refresh(client, person.refresh_token)
+    assert again.status_code == 200
+    assert pyjwt.decode(again.json()["access_token"], options={"verify_signature": False})["plan"] == "pro"
+    assert (await db.fetch_row(OPEN))["open"] == 1
 
 
 async def test_what_a_hook_adds_is_what_the_application_lets_it_and_that_exists(client, receiver):

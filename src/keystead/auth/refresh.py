@@ -1,8 +1,9 @@
 """Refresh: one statement judges the token, rotates, and records."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from keystead.applications.book import Applications
 from keystead.audit.types import EventName
@@ -89,6 +90,15 @@ ROTATE = f"""
       FROM judged j LEFT JOIN changed c ON true
 """  # noqa: S608 - constants of ours
 
+# What a token would say, before the refresh token is used up. It judges nothing: ROTATE has the last word.
+FIND_ROTATABLE = """
+    SELECT s.id, s.user_id, s.client_id, s.generation, s.amr, s.auth_time, s.actor_id,
+           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.user_id ORDER BY r.role) AS roles,
+           s.idle_expires_at AS expires_at, keystead_now() AS now
+      FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id = $1 AND s.generation IN ($2, $2 + 1) AND s.ended_at IS NULL AND u.status = 'active'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -138,6 +148,7 @@ class Refresh:
 
     async def __call__(self, token: str) -> TokenPair:
         claim = self.refresh_tokens.read(token)
+        more = await self._try_out(claim) if claim and self.issue_token_pair.may_refuse else None
         judgement = await self._judge(claim) if claim else None
         if claim and judgement and judgement.verdict == "orphaned" and await self.applications.look_again():
             judgement = await self._judge(claim)
@@ -145,11 +156,16 @@ class Refresh:
         AUTH_ATTEMPTS.labels("refresh", verdict).inc()
         match verdict:
             case "rotated" | "repeated" if judgement:
-                return await self.issue_token_pair(judgement.session())
+                return await self.issue_token_pair(judgement.session(), more)
             case "too_often":
                 raise RefreshTooOften(retry_after=1)
             case _:
                 raise RefreshRefused
+
+    async def _try_out(self, claim: RefreshClaim) -> Mapping[str, Any] | None:
+        """Before the token is used up: who is refused keeps a token that is current, for as long as it takes."""
+        row = await self.db.fetch_row(FIND_ROTATABLE, claim.session_id, claim.generation)
+        return await self.issue_token_pair.try_out(LiveSession(*row)) if row else None
 
     async def _judge(self, claim: RefreshClaim) -> Judgement | None:
         client_ids, lifetimes = self.applications.lifetimes

@@ -7,8 +7,8 @@ from typing import Any
 from keystead.applications.book import Applications
 from keystead.auth.mapped_claims import MapClaims
 from keystead.hooks.call import Hooks
-from keystead.hooks.types import HookPoint, HookRefused, HookUnavailable
-from keystead.jwt.issuer import TokenIssuer, TokenTooLarge
+from keystead.hooks.types import HookAnswer, HookPoint, HookRefused, HookUnavailable
+from keystead.jwt.issuer import IssuedToken, TokenIssuer, TokenTooLarge
 from keystead.kernel.application import Application
 from keystead.kernel.ids import SessionId
 from keystead.kernel.secrets import Secret
@@ -37,7 +37,7 @@ class IssueTokenPair:
     """A fresh access token, and the refresh token of the session's generation.
 
     Raises NotSignedIn where the session's application is gone, TokenTooLarge, and what the hook before a token does:
-    HookRefused, HookUnavailable. The session goes on: a refresh can be repeated as after a lost answer.
+    HookRefused, HookUnavailable. A session that had begun goes on.
     """
 
     issuer: TokenIssuer
@@ -46,13 +46,38 @@ class IssueTokenPair:
     map_claims: MapClaims
     hooks: Hooks
 
-    async def __call__(self, session: LiveSession) -> TokenPair:
+    async def __call__(self, session: LiveSession, more: Mapping[str, Any] | None = None) -> TokenPair:
+        """`more`: the claims beside ours, where they were gathered already."""
+        access = await self._sign(session, await self.gather(session) if more is None else more)
+        JWT_TOKENS_ISSUED.inc()
+        return TokenPair(
+            access_token=access.token,
+            expires_in=access.expires_in,
+            refresh_token=self.refresh_tokens.make(session.id, session.generation),
+            refresh_expires_in=int((session.expires_at - session.now).total_seconds()),
+            session_id=session.id,
+            client_id=session.client_id,
+        )
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether something beside the session decides: what applications map, or the hook before a token."""
+        return self.hooks.has(HookPoint.BEFORE_TOKEN) or self.applications.maps_metadata
+
+    async def try_out(self, session: LiveSession) -> Mapping[str, Any]:
+        """The claims beside ours, having seen that a token holds them: it raises what issuing would."""
+        more = await self.gather(session)
+        await self._sign(session, more)
+        return more
+
+    async def gather(self, session: LiveSession) -> Mapping[str, Any]:
         application = await self.applications.require(session.client_id)
-        more = {
-            **await self.map_claims(session.user_id, application),
-            **await self._ask(session, application),
-        }
-        access = self.issuer.issue(
+        mapped = await self.map_claims(session.user_id, application)
+        return {**mapped, **_allowed(await self._ask(session), application)}
+
+    async def _sign(self, session: LiveSession, more: Mapping[str, Any]) -> IssuedToken:
+        application = await self.applications.require(session.client_id)
+        return self.issuer.issue(
             audience=application.audience,
             ttl=application.lifetimes.access_token,
             user_id=session.user_id,
@@ -65,21 +90,11 @@ class IssueTokenPair:
             now=session.now,
             more=more,
         )
-        JWT_TOKENS_ISSUED.inc()
-        return TokenPair(
-            access_token=access.token,
-            expires_in=access.expires_in,
-            refresh_token=self.refresh_tokens.make(session.id, session.generation),
-            refresh_expires_in=int((session.expires_at - session.now).total_seconds()),
-            session_id=session.id,
-            client_id=session.client_id,
-        )
 
-    async def _ask(self, session: LiveSession, application: Application) -> Mapping[str, Any]:
-        """Claims of the hook's that the application lets it add."""
+    async def _ask(self, session: LiveSession) -> HookAnswer:
         if not self.hooks.has(HookPoint.BEFORE_TOKEN):
-            return {}
-        answer = await self.hooks(
+            return HookAnswer()
+        return await self.hooks(
             HookPoint.BEFORE_TOKEN,
             {
                 "application": session.client_id,
@@ -92,6 +107,10 @@ class IssueTokenPair:
                 },
             },
         )
-        allowed = application.claims.from_hook
-        HOOK_CLAIMS_IGNORED.inc(len(answer.claims.keys() - allowed))
-        return {name: value for name, value in answer.claims.items() if name in allowed and value is not None}
+
+
+def _allowed(answer: HookAnswer, application: Application) -> Mapping[str, Any]:
+    """Claims of the hook's that the application lets it add."""
+    allowed = application.claims.from_hook
+    HOOK_CLAIMS_IGNORED.inc(len(answer.claims.keys() - allowed))
+    return {name: value for name, value in answer.claims.items() if name in allowed and value is not None}
