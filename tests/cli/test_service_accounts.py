@@ -9,6 +9,7 @@ from keystead.accounts.develop import SEED_PASSWORD
 from keystead.core import open_core
 from keystead.kernel.caller import Permission
 from tests.conftest import settings_for
+from tests.support.assertions import private_key
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +33,19 @@ async def test_a_credential_for_a_program_from_its_first_secret_to_its_end(keyst
     assert (await keystead("service-accounts", "delete", "ci")).returncode == 0
     gone = await keystead("service-accounts", "delete", "ci")
     assert (gone.returncode, "no such service account" in gone.stderr) == (1, True)
+
+
+async def test_a_program_that_signs_for_itself_is_given_no_secret(keystead, tmp_path):
+    private, public = private_key()
+    (tmp_path / "public.pem").write_text(public)
+    (tmp_path / "private.pem").write_bytes(private)
+    create = ("service-accounts", "create", "robot", "--public-key")
+    refused = await keystead(*create, str(tmp_path / "private.pem"))
+    assert (refused.returncode, "keep it to yourself" in refused.stderr) == (1, True)
+    made = await keystead(*create, str(tmp_path / "public.pem"), "--json")
+    assert json.loads(made.stdout).keys() == {"client_id", "key_id"}
+    assert "this once" not in made.stderr
+    assert "  ES256  " in (await keystead("service-accounts", "list")).stdout
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,9 @@ def _checked_scopes(scopes: Sequence[str] | None) -> list[str] | None:
 
 
 def _parsed(public_key: str | None, algorithm: str | None) -> tuple[str | None, str | None]:
-    known = ", ".join(Algorithm)
     if algorithm is not None and algorithm not in set(Algorithm):
-        raise InvalidInput(FieldError("/algorithm", "algorithm_unknown", f"Use one of {known}."))
+        message = f"Use one of {', '.join(Algorithm)}."
+        raise InvalidInput(FieldError("/algorithm", "algorithm_unknown", message))
     if public_key is None:
         if algorithm is None:
             return None, None
