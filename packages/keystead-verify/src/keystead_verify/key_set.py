@@ -30,7 +30,9 @@ class KeysWanted(Exception):
 
 class KeySet:
     """Thread-safe. `fetch` gets the document and may raise ExchangeFailed; it runs in a thread of its own, one at a
-    time, so that nobody waits longer for it than they want to. What was fetched `max_stale` seconds ago is not used."""
+    time, so that nobody waits longer for it than they want to. Stale keys are used for `max_stale` seconds after they
+    were fetched.
+    """
 
     def __init__(self, fetch: Callable[[], Answer], *, max_stale: float) -> None:
         self._fetch = fetch
@@ -58,8 +60,9 @@ class KeySet:
         if keys is not None:
             if now < self._fresh_until:
                 return keys
-            if now < self._stale_until and (self._is_away or not may_wait):
+            if not may_wait:
                 self._is_away = True  # until it answers, so that one waits and not all of them
+            if now < self._stale_until and self._is_away:
                 return keys
         if flight is None or not may_wait:
             raise IssuerUnavailable

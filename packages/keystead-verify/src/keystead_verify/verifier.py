@@ -25,9 +25,8 @@ from keystead_verify.strict_json import parse
 log = logging.getLogger("keystead_verify")
 
 API_KEY_PREFIX = "ks_"
-_LOOK_EVERY = 1.0  # seconds between looks at whether keys are due, while every token is a known one
-
 MAX_DEPTH = 8  # of what a token says
+_LOOK_EVERY = 1.0  # seconds between looks at whether keys are due, while every token is a known one
 
 Entry = tuple[Claims, int, int]  # what it says, from when and until when it counts
 
@@ -43,9 +42,10 @@ class _Remembered:
 class Verifier:
     """Verifies access tokens of `issuer` for `audience`. Make one and share it: it is safe in threads and tasks.
 
-    A call waits at most `timeout` seconds for keys, and not at all where there are some. While the issuer is away, the
-    keys that are known are used for `max_stale` seconds more. Tokens that were verified are remembered (`cache_size` of
-    them) until the keys change; their expiry is judged on every call, with `leeway` seconds for clocks that differ.
+    A call waits at most `timeout` seconds for keys, and not at all where there are fresh ones. While the issuer is
+    away, stale ones are used until `max_stale` seconds after they were fetched. Tokens that were verified are
+    remembered (`cache_size` of them) until the keys change; their expiry is judged on every call, with `leeway`
+    seconds for clocks that differ.
 
     With `introspection`, API keys (`ks_…`) are taken, and a revocation is seen within its cache.
     """
