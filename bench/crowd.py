@@ -23,10 +23,11 @@ from keystead.accounts.import_users import MAX_BATCH
 from keystead.accounts.incoming import Outcome, Tally
 from keystead.accounts.moving import Format, IncomingUser
 from keystead.api.rest.directory import UsersQuery
-from keystead.core import Core, Running, open_core
+from keystead.core import Core
 from keystead.kernel.caller import Operator
 from keystead.serving.instance import attached
 from keystead.settings import Settings, load
+from keystead.wiring import Running, open_core
 
 T = TypeVar("T")
 

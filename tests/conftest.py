@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from keystead.api.rest.server import rest_app
-from keystead.core import open_core
 from keystead.kernel.db import Database, PoolLimits
 from keystead.kernel.secrets import Secret
 from keystead.serving.drain import Drain
 from keystead.settings import load
 from keystead.vault import Vault
+from keystead.wiring import open_core
 from tests.support import throwaway
 from tests.support.clock import MovableClock
 from tests.support.databases import Cluster

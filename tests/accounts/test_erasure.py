@@ -16,7 +16,6 @@ import httpx2
 import pytest
 
 from keystead.auth.refresh import ROTATE
-from keystead.core import open_core
 from keystead.embedded.programs import PostgresPrograms
 from keystead.kernel.caller import Operator
 from keystead.kernel.redis import Redis
@@ -25,6 +24,7 @@ from keystead.notices.queue import NOTICE_LIFETIME
 from keystead.operations.dump import Dump, Half
 from keystead.users.types import UserNotFound
 from keystead.vault import DataKey
+from keystead.wiring import open_core
 from tests.accounts.post import Post, post_office, settings_to, token_in
 from tests.conftest import settings_for
 from tests.contract.answers import check_problem

@@ -18,11 +18,11 @@ from keystead.accounts.incoming import Acceptable, JudgeIncoming, Omission, Outc
 from keystead.accounts.list_users import Filters
 from keystead.accounts.moving import Format, IncomingUser, Unreadable, detect, read
 from keystead.auth.refusals import LoginRefused
-from keystead.core import open_core
 from keystead.kernel.caller import Operator, Origin
 from keystead.users.hash_kinds import kind_of
 from keystead.users.types import EmailTaken, UserStatus
 from keystead.vault import PURPOSES, PageWanted, Vault
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support.people import PASSWORD, make_user, new_email
 from tests.support.tables import contents

@@ -8,9 +8,9 @@ import jwt as pyjwt
 import pytest
 
 from keystead.applications.book import Applications
-from keystead.core import open_core
 from keystead.kernel import fresh_copy
 from keystead.settings import configured_applications, defaults_of
+from keystead.wiring import open_core
 from keystead_verify import InvalidToken, Reason
 from tests.conftest import settings_for
 from tests.jwt.forging import OfflineVerifier

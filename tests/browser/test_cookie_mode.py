@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from keystead.core import Core, open_core
+from keystead.core import Core
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support.browser import site
 from tests.support.people import PASSWORD, make_user, new_email

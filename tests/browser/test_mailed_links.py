@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from keystead.core import Core, open_core
+from keystead.core import Core
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.contract.service import login
 from tests.support.browser import LEAST_CONTRAST, shoot

@@ -26,9 +26,9 @@ from pwdlib.hashers.bcrypt import BcryptHasher
 
 from keystead.auth.refusals import LoginRefused
 from keystead.cli.import_position import SUFFIX
-from keystead.core import open_core
 from keystead.kernel.caller import Operator, Origin
 from keystead.users.foreign_hashes import is_foreign
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support.people import PASSWORD, make_user
 from tests.support.server import environment_for

@@ -6,8 +6,8 @@ import jwt as pyjwt
 import pytest
 
 from keystead.accounts.develop import SEED_PASSWORD
-from keystead.core import open_core
 from keystead.kernel.caller import Permission
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support.assertions import private_key
 

@@ -10,9 +10,10 @@ import httpx2
 from starlette.types import ASGIApp
 
 from keystead.api.rest.server import rest_app
-from keystead.core import Core, open_core
+from keystead.core import Core
 from keystead.serving.drain import Drain
 from keystead.settings import Settings
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.contract.conformance import check_conformance
 from tests.support.databases import Cluster, Urls

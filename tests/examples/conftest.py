@@ -9,9 +9,9 @@ import asyncpg
 import httpx2
 import pytest
 
-from keystead.core import open_core
 from keystead.jwt.types import SigningKey
 from keystead.kernel.clock import Clock
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.examples.front_ends import front_ends
 from tests.jwt.forging import compact, signer

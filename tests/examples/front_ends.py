@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from playwright.async_api import async_playwright
 
-from keystead.core import open_core
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support.browser import MISSING, find_chromium
 from tests.support.databases import Cluster, Urls

@@ -4,8 +4,8 @@ import asyncpg
 import pytest
 
 from keystead import __version__
-from keystead.core import open_core
 from keystead.kernel.caller import PermissionMissing
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.support import throwaway
 from tests.support.people import PASSWORD, make_user, new_email, register

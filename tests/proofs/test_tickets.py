@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from keystead.core import open_core
 from keystead.tickets.types import Purpose
+from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.proofs.wire import Wire
 from tests.support.people import PASSWORD, make_user, new_email

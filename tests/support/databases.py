@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from keystead.core import open_core
 from keystead.embedded.postgres import PostgresServer
 from keystead.kernel.migrate import migrate
 from keystead.kernel.secrets import Secret
 from keystead.settings import Settings
+from keystead.wiring import open_core
 
 TEMPLATE = "template_keystead"
 

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from keystead.core import open_core
+from keystead.wiring import open_core
 from keystead_verify import Introspection, InvalidToken, Reason, Verifier
 from tests.conftest import settings_for
 from tests.support.machines import key_bearer, machine_bearer, make_service_account

@@ -8,12 +8,13 @@ from typing import TypeVar
 
 import typer
 
-from keystead.core import Core, open_core
+from keystead.core import Core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Refusal
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.instance import attached
 from keystead.settings import Settings, load
+from keystead.wiring import open_core
 
 T = TypeVar("T")
 

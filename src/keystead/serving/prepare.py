@@ -2,10 +2,10 @@
 
 import asyncio
 
-from keystead.core import open_core
 from keystead.kernel.migrate import migrate, require_current
 from keystead.serving.instance import owner_url, runtime_url
 from keystead.settings import Settings
+from keystead.wiring import open_core
 
 
 def prepare(settings: Settings) -> None:

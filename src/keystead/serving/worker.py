@@ -14,7 +14,6 @@ import uvicorn
 import uvloop
 
 from keystead.api.rest.server import rest_app
-from keystead.core import open_core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Unavailable
 from keystead.kernel.jobs import keep_doing
@@ -22,6 +21,7 @@ from keystead.kernel.telemetry import configure_logging
 from keystead.serving.drain import Drain, refuse_new_connections
 from keystead.serving.http import BoundedHttp
 from keystead.settings import Settings, load
+from keystead.wiring import open_core
 
 log = structlog.get_logger("worker")
 

@@ -8,13 +8,13 @@ import sys
 
 import asyncpg
 
-from keystead.core import open_core
 from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Refusal, Unavailable
 from keystead.kernel.migrate import migrate
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.instance import owner_url, runtime_url
 from keystead.settings import Settings, load
+from keystead.wiring import open_core
 
 # What is only there to make more databases from is two thirds of the files, and a start is mostly the copying of files.
 _SHED = (
