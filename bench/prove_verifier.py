@@ -217,10 +217,10 @@ class Callers:
             self.turn = max(self.turn, monotonic() - started)
 
     def _run(self, counted: Counted, chance: random.Random) -> None:
-        known = self._issuer.token()
+        known, renew_at = "", 0.0
         while not self._stop.is_set():
-            if chance.random() < 0.1:
-                known = self._issuer.token()
+            if chance.random() < 0.1 or monotonic() >= renew_at:  # its key is published for one rotation more
+                known, renew_at = self._issuer.token(), monotonic() + ROTATION / 2
             for _ in range(chance.randrange(20)):
                 self._call(counted, known, is_good=True)
             self._call(counted, self._issuer.forged(chance.choice(FORGERIES)), is_good=False)
