@@ -37,7 +37,8 @@ def keystead(urls, tmp_path):
     }
 
     async def run(*arguments, said="", **more):
-        return await anyio.to_thread.run_sync(partial(invoke, arguments, said, environ | more, tmp_path))
+        typed = [str(argument) for argument in arguments]
+        return await anyio.to_thread.run_sync(partial(invoke, typed, said, environ | more, tmp_path))
 
     return run
 

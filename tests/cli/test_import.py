@@ -55,8 +55,8 @@ def environ(urls):
 
 
 @pytest.fixture
-def keystead(environ, tmp_path):
-    """Runs the command over the test's database; answers the finished process."""
+def process(environ, tmp_path):
+    """Runs the command as a process of its own; `keystead` does so in ours."""
 
     async def run(*arguments, **more):
         command = partial(
@@ -219,7 +219,7 @@ def many(count):
     return keystead_users(*(f"person{number}@example.com" for number in range(count)))
 
 
-async def test_an_import_that_is_killed_goes_on_where_it_was(environ, written, tmp_path, keystead, db):
+async def test_an_import_that_is_killed_goes_on_where_it_was(environ, written, tmp_path, process, db):
     """At several moments: some fall between the commit of a batch and the note of its position."""
     path = written(many(6000))
     place = path.with_name(path.name + SUFFIX)
@@ -240,11 +240,11 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(environ, written, t
         reached = await anyio.to_thread.run_sync(kill_beyond, records, patience)
         assert reached > records
         records = reached
-    finished = await keystead("users", "import", path)
+    finished = await process("users", "import", path)
     assert finished.returncode == 0, finished.stderr
     assert f"going on after record {records:,}" in finished.stderr
     assert not place.exists()
-    exported = (await keystead("users", "export")).stdout.splitlines()[1:]
+    exported = (await process("users", "export")).stdout.splitlines()[1:]
     users = [json.loads(line) for line in exported]
     assert sorted(user["email"] for user in users) == sorted(f"person{n}@example.com" for n in range(6000))
     assert all(user["roles"] == ["user"] for user in users)
@@ -260,12 +260,12 @@ def position(place):
     return 0
 
 
-async def test_what_is_done_is_counted_and_what_is_not_is_told_and_kept(keystead, written, core, tmp_path):
+async def test_what_is_done_is_counted_and_what_is_not_is_told_and_kept(process, written, core, tmp_path):
     await make_user(core, "taken@example.com")
     report = tmp_path / "rejected.jsonl"
     broken = '{"id": "17", "email"\n'
     path = written(keystead_users("taken@example.com", "nobody", "a@example.com", "b@example.com") + broken)
-    imported = await keystead("users", "import", path, "--report", report)
+    imported = await process("users", "import", path, "--report", report)
     assert imported.returncode == 1
     assert [line.split(maxsplit=1) for line in imported.stdout.splitlines()[:5]] == [
         ["5", "records"],
@@ -285,7 +285,7 @@ async def test_what_is_done_is_counted_and_what_is_not_is_told_and_kept(keystead
     assert report.stat().st_mode & 0o777 == 0o600
     for secret in (ARGON2, "taken@", "nobody"):
         assert secret not in imported.stdout + imported.stderr + report.read_text()
-    again = await keystead("users", "import", path, "--report", report)
+    again = await process("users", "import", path, "--report", report)
     assert again.returncode == 1
     assert "2  there already" in again.stdout
     assert len(report.read_text().splitlines()) == 3
@@ -356,8 +356,8 @@ async def test_where_nothing_can_be_done_the_exit_code_is_2_and_the_mend_is_name
     assert PARAMETERS["signer"] not in refused.stderr
 
 
-async def test_a_database_that_is_not_there_is_explained(keystead, written):
-    refused = await keystead(
+async def test_a_database_that_is_not_there_is_explained(process, written):
+    refused = await process(
         "users", "import", written(auth0()), APP_DATABASE__URL="postgresql://x:hunter2@127.0.0.1:1/x"
     )
     assert refused.returncode == 2
@@ -489,12 +489,12 @@ class TestExport:
         assert refused.returncode == 2
         assert "cannot be written" in refused.stderr
 
-    async def test_it_is_imported_elsewhere_and_everybody_signs_in(self, keystead, core, cluster, tmp_path):
+    async def test_it_is_imported_elsewhere_and_everybody_signs_in(self, process, core, cluster, tmp_path):
         await make_user(core, EMAIL)
         path = tmp_path / "users.jsonl"
-        assert (await keystead("users", "export", path)).returncode == 0
+        assert (await process("users", "export", path)).returncode == 0
         async with cluster.clone() as fresh, open_core(settings_for(fresh)) as elsewhere:
-            imported = await keystead(
+            imported = await process(
                 "users",
                 "import",
                 path,
