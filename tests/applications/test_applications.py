@@ -73,6 +73,45 @@ async def test_an_application_is_made_shown_changed_and_deleted(client, admin):
     assert (await client.get(f"{APPLICATIONS}/shop", headers=admin)).status_code == 404
 
 
+async def test_a_change_touches_what_it_names_and_null_is_the_default_again(client, admin):
+    links = {"reset_url": "https://shop.example/r#{token}", "verify_url": "https://shop.example/v/{token}"}
+    claims = {
+        "roles": {"admin": "boss", "user": "customer"},
+        "metadata": {"plan": "plan"},
+        "from_hook": ["quota"],
+    }
+    made = await make(client, admin, links=links, claims=claims, redirect_urls=["https://shop.example/"])
+    assert (made["is_default"], made["claims"]) == (False, claims)
+
+    async def change(**changes):
+        answer = await client.patch(f"{APPLICATIONS}/shop", json=changes, headers=admin)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    changed = await change(
+        links={"reset_url": None},
+        claims={"roles": {"user": None, "ops": "ops"}, "metadata": {"tier": "tier"}},
+    )
+    assert changed["links"] == made["links"] | {"reset_url": "http://127.0.0.1:3000/reset/{token}"}
+    assert changed["claims"] == {
+        "roles": {"admin": "boss", "ops": "ops"},
+        "metadata": {"plan": "plan", "tier": "tier"},
+        "from_hook": ["quota"],
+    }
+    assert changed["redirect_urls"] == ["https://shop.example/"]
+    plain = await change(
+        links=None, claims={"roles": None, "from_hook": None}, redirect_urls=None, audience=None
+    )
+    assert plain["links"]["verify_url"] == "http://127.0.0.1:3000/verify/{token}"
+    assert plain["claims"] == {"roles": {}, "metadata": {"plan": "plan", "tier": "tier"}, "from_hook": []}
+    assert (plain["redirect_urls"], plain["audience"]) == ([], "shop")
+
+
+async def test_the_default_one_is_shown_as_such(client, admin):
+    listed = (await client.get(APPLICATIONS, headers=admin)).json()["items"]
+    assert [each["client_id"] for each in listed if each["is_default"]] == ["default"]
+
+
 async def test_what_is_configured_wins_and_is_not_changed_here(client, admin):
     for answer in (
         await client.post(APPLICATIONS, json={"client_id": "blog"}, headers=admin),
@@ -227,10 +266,29 @@ async def test_who_may_not_do_everything_makes_no_application(client, db):
         ({"allowed_origins": ["https://a.example", "https://b.example/"]}, "/allowed_origins/1"),
         ({"allowed_origins": ["https://user@a.example"]}, "/allowed_origins/0"),
         ({"allowed_origins": ["javascript:alert(1)"]}, "/allowed_origins/0"),
+        ({"allowed_origins": ["https://a.example:443"]}, "/allowed_origins/0"),
+        ({"allowed_origins": ["http://a.example:80"]}, "/allowed_origins/0"),
+        ({"allowed_origins": ["https://a.example:08443"]}, "/allowed_origins/0"),
+        ({"allowed_origins": ["https://b\u00fccher.example"]}, "/allowed_origins/0"),
+        ({"allowed_origins": ["https://a.example"] * 51}, "/allowed_origins"),
         ({"redirect_urls": ["http://a.example/"]}, "/redirect_urls/0"),
         ({"redirect_urls": ["https://a.example/#x"]}, "/redirect_urls/0"),
         ({"redirect_urls": ["https://evil.example\\@good.example/"]}, "/redirect_urls/0"),
         ({"redirect_urls": ["https://user:pw@good.example/"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["data:text/html,x"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["//good.example/"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https:///good.example/"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https://good.example/\u202ecod.exe"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https://good.example/\u0000"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ['https://good.example/"><script>']}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https://good.example/ https://evil.example/"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https://\u0433ood.example/"]}, "/redirect_urls/0"),
+        ({"redirect_urls": ["https://good.example/" + "a" * 2100]}, "/redirect_urls"),
+        ({"links": {"reset_url": "data:text/html,{token}"}}, "/links/reset_url"),
+        ({"links": {"reset_url": "https://evil.example\\@good.example/{token}"}}, "/links/reset_url"),
+        ({"links": {"reset_url": "https://user:{token}@good.example/"}}, "/links/reset_url"),
+        ({"links": {"reset_url": "https://a.example/#{token}#{token}"}}, "/links/reset_url"),
+        ({"links": {"reset_url": "https://a.example/{token}\r\nBcc: x@evil.example"}}, "/links/reset_url"),
         ({"links": {"reset_url": "https://a.example/reset"}}, "/links/reset_url"),
         ({"links": {"reset_url": "https://a.example/{token}/{token}"}}, "/links/reset_url"),
         ({"links": {"reset_url": "javascript:{token}"}}, "/links/reset_url"),
@@ -242,10 +300,17 @@ async def test_who_may_not_do_everything_makes_no_application(client, db):
         ({"claims": {"metadata": {"sub": "id"}}}, "/claims/metadata"),
         ({"claims": {"metadata": {"a b": "id"}}}, "/claims/metadata"),
         ({"claims": {"metadata": {"plan": "a..b"}}}, "/claims/metadata"),
+        ({"claims": {"metadata": {"plan": "a\u0000"}}}, "/claims/metadata"),
+        ({"claims": {"metadata": {f"claim-{n}": "a" for n in range(21)}}}, "/claims/metadata"),
         ({"claims": {"metadata": {"plan": "a"}, "from_hook": ["plan"]}}, "/claims/from_hook"),
         ({"claims": {"from_hook": ["roles"]}}, "/claims/from_hook"),
         ({"claims": {"roles": {"user": ""}}}, "/claims/roles"),
         ({"mode": "both"}, "/mode"),
+        ({"name": "Shop\nBcc: x"}, "/name"),
+        ({"name": ""}, "/name"),
+        ({"claims": {"roles": {"user": "\u0000"}}}, "/claims/roles"),
+        ({"client_id": "a" * 65}, "/client_id"),
+        ({"client_id": "../admin"}, "/client_id"),
         ({"secret": "x"}, "/secret"),
     ],
     ids=json.dumps,
@@ -280,6 +345,40 @@ async def test_there_is_an_end_to_how_many_there_are(client, admin, db):
     )
     answer = await client.post(APPLICATIONS, json=SHOP, headers=admin)
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_applications")
+    await client.delete(f"{APPLICATIONS}/app-1", headers=admin)
+    answers = await asyncio.gather(
+        *(client.post(APPLICATIONS, json={"client_id": f"new-{n}"}, headers=admin) for n in range(5))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 4
+
+
+async def test_one_that_cannot_be_read_is_left_out_and_can_be_mended(client, admin, db, core):
+    await make(client, admin)
+    for broken in ('{"mode": 1}', '{"audience": "two words"}', "[]"):
+        await db.execute("UPDATE applications SET definition = $1 WHERE client_id = 'shop'", broken)
+        await core.applications.book.refresh()
+        assert core.applications.book.find("shop") is None
+        assert core.applications.book.find("blog") is not None
+        assert (await client.get(f"{APPLICATIONS}/shop", headers=admin)).status_code == 404
+    mend = {"audience": "https://shop.example"}
+    assert (await client.patch(f"{APPLICATIONS}/shop", json=mend, headers=admin)).status_code == 200
+
+
+async def test_what_a_version_to_come_added_survives_a_change_by_this_one(client, admin, db):
+    await make(client, admin)
+    await db.execute("UPDATE applications SET definition = definition || '{\"later\": [1]}'")
+    await client.patch(f"{APPLICATIONS}/shop", json={"name": "Shop"}, headers=admin)
+    row = await db.fetch_row("SELECT definition->'later', definition->'name' FROM applications")
+    assert tuple(row) == ("[1]", '"Shop"')
+
+
+async def test_a_shorter_default_shortens_it_and_does_not_take_it_away(client, admin, db, urls):
+    await make(client, admin, session_idle_days=20)
+    settings = settings_for(urls, AUTH__SESSION_IDLE_DAYS="5", AUTH__SESSION_ABSOLUTE_DAYS="7")
+    book = Applications(db, defaults_of(settings), configured_applications(settings))
+    await book.refresh()
+    lifetimes = book.of("shop").lifetimes
+    assert (lifetimes.idle, lifetimes.absolute) == (timedelta(days=7), timedelta(days=7))
 
 
 async def test_a_repeated_request_makes_one(client, admin):

@@ -1,14 +1,13 @@
 """The applications there are, as one process holds them."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Never
 
-import msgspec
 import structlog
 
 from keystead.applications import store
-from keystead.applications.definition import Defaults, Definition, build, find_faults
+from keystead.applications.definition import Defaults, Definition, build, read_definition
 from keystead.applications.store import StoredApplication
 from keystead.applications.types import ApplicationRecord, Source
 from keystead.kernel.application import Application
@@ -41,18 +40,16 @@ class Applications:
         self._also_accepted = accepted
         self.defaults = defaults
         self._configured = {
-            client_id: ApplicationRecord(
-                build(client_id, definition, defaults), Source.CONFIGURATION, None, None
-            )
+            client_id: self._record(client_id, definition, Source.CONFIGURATION)
             for client_id, definition in configured.items()
         }
         self.accepted: frozenset[str] = frozenset()
-        self._copy = FreshCopy("applications", self.refresh, every=REFRESH_INTERVAL)
+        self._copy = FreshCopy("applications", self._read_all, every=REFRESH_INTERVAL)
         self._hold({})
 
     async def refresh(self) -> None:
         """Raises DatabaseUnavailable, and then holds what it held before."""
-        self._hold(self._read(await store.list_all(self._db)))
+        await self._copy.read_now()
 
     async def keep_fresh(self) -> Never:
         await self._copy.keep_fresh()
@@ -106,6 +103,9 @@ class Applications:
             found = self.find(client_id)
         return found
 
+    async def _read_all(self) -> None:
+        self._hold(self._read(await store.list_all(self._db)))
+
     def _hold(self, stored: Mapping[str, ApplicationRecord]) -> None:
         self._records = dict(sorted({**stored, **self._configured}.items()))
         all_of_them = [record.application for record in self._records.values()]
@@ -124,15 +124,34 @@ class Applications:
             self.accepted = accepted
 
     def _read(self, rows: list[StoredApplication]) -> dict[str, ApplicationRecord]:
+        """Those that can be used. What another version or another hand wrote may not be: the others go on, and the log
+        says which does not."""
         records = {}
         for row in rows:
-            definition = msgspec.json.decode(row.definition, type=Definition)
-            if faults := list(find_faults(row.client_id, definition, self.defaults.lifetimes)):
-                # Written before the defaults changed: the others go on, and the log says which does not.
-                log.error("application.unusable", client_id=row.client_id, fault=faults[0].message)
+            if row.client_id in self._configured:
                 continue
-            application = build(row.client_id, definition, self.defaults)
-            records[row.client_id] = ApplicationRecord(
-                application, Source.DATABASE, row.created_at, row.updated_at
+            try:
+                definition = read_definition(row.client_id, row.members)
+            except InvalidInput as fault:
+                log.error("application.unusable", client_id=row.client_id, fault=fault.errors[0].message)  # noqa: TRY400
+                continue
+            records[row.client_id] = self._record(
+                row.client_id, definition, Source.DATABASE, row.created_at, row.updated_at
             )
         return records
+
+    def _record(
+        self,
+        client_id: str,
+        definition: Definition,
+        source: Source,
+        created_at: datetime | None = None,
+        updated_at: datetime | None = None,
+    ) -> ApplicationRecord:
+        return ApplicationRecord(
+            build(client_id, definition, self.defaults),
+            source,
+            is_default=client_id == self.defaults.client_id,
+            created_at=created_at,
+            updated_at=updated_at,
+        )

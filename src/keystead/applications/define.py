@@ -1,14 +1,12 @@
 """Defining applications over the API."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
-
-import msgspec
 
 from keystead.applications import store
 from keystead.applications.book import Applications
-from keystead.applications.definition import Definition, find_faults
+from keystead.applications.definition import read_definition
 from keystead.applications.types import (
     ApplicationConfigured,
     ApplicationNotFound,
@@ -21,6 +19,7 @@ from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Caller, Permission, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput
+from keystead.kernel.merge_patch import merge_patch
 from keystead.tickets.repeats import Repeats
 from keystead.tickets.types import KeyReused, Once
 
@@ -54,7 +53,10 @@ class ShowApplication:
 
 @dataclass(frozen=True, slots=True)
 class AddApplication:
-    """Raises InvalidInput, ApplicationTaken, ApplicationConfigured, TooManyApplications, KeyReused.
+    """`members` are those of a Definition, as JSON has them; null is what the installation has.
+
+    Raises InvalidInput, ApplicationTaken, ApplicationConfigured, TooManyApplications, KeyReused, and
+    ApplicationNotFound where a repeated request comes after its application was deleted.
 
     An application says where the links of everybody's mails lead and which pages may use their cookies: whoever writes
     one could become anybody, so only who may do everything may write one (PermissionMissing).
@@ -70,21 +72,25 @@ class AddApplication:
         ApplicationTaken,
         ApplicationConfigured,
         TooManyApplications,
+        ApplicationNotFound,
         KeyReused,
         PermissionMissing,
         ReauthenticationRequired,
     )
 
     async def __call__(
-        self, caller: Caller, client_id: str, definition: Definition, *, once: Once | None = None
+        self, caller: Caller, client_id: str, members: Mapping[str, Any], *, once: Once | None = None
     ) -> ApplicationRecord:
         _require_everything(caller)
-        _check(self.applications, client_id, definition)
+        if self.applications.is_configured(client_id):
+            raise ApplicationConfigured
+        members = merge_patch({}, members)
+        read_definition(client_id, members, self.applications.defaults.lifetimes)
         async with self.db.begin() as tx:
             if await self.repeats.claim(tx, once, client_id) is None:
                 if await store.is_full(tx):
                     raise TooManyApplications
-                if not await store.add(tx, client_id, _encode(definition)):
+                if not await store.add(tx, client_id, members):
                     raise ApplicationTaken
                 await _record_change(tx, caller, EventName.APPLICATION_ADDED, client_id)
         await self.applications.refresh()
@@ -93,7 +99,8 @@ class AddApplication:
 
 @dataclass(frozen=True, slots=True)
 class ChangeApplication:
-    """What is named changes, the rest stays (RFC 7396). Sessions that a shorter life ends, end at their next refresh.
+    """`patch` is a merge patch (RFC 7396) of a Definition: what it names changes, the rest stays. Sessions that a
+    shorter life ends, end at their next refresh.
 
     Raises InvalidInput, ApplicationNotFound, ApplicationConfigured, PermissionMissing, ReauthenticationRequired.
     """
@@ -110,17 +117,17 @@ class ChangeApplication:
         ReauthenticationRequired,
     )
 
-    async def __call__(self, caller: Caller, client_id: str, changes: Mapping[str, Any]) -> ApplicationRecord:
+    async def __call__(self, caller: Caller, client_id: str, patch: Mapping[str, Any]) -> ApplicationRecord:
         _require_everything(caller)
+        if self.applications.is_configured(client_id):
+            raise ApplicationConfigured
         async with self.db.begin() as tx:
             stored = await store.find_for_update(tx, client_id)
-            if self.applications.is_configured(client_id):
-                raise ApplicationConfigured
             if stored is None:
                 raise ApplicationNotFound
-            definition = replace(msgspec.json.decode(stored.definition, type=Definition), **changes)
-            _check(self.applications, client_id, definition)
-            await store.replace(tx, client_id, _encode(definition))
+            members = merge_patch(stored.members, patch)
+            read_definition(client_id, members, self.applications.defaults.lifetimes)
+            await store.replace(tx, client_id, members)
             await _record_change(tx, caller, EventName.APPLICATION_CHANGED, client_id)
         await self.applications.refresh()
         return _record(self.applications, client_id)
@@ -161,22 +168,11 @@ def _require_everything(caller: Caller) -> None:
     caller.require_covering(Permission)
 
 
-def _check(applications: Applications, client_id: str, definition: Definition) -> None:
-    if applications.is_configured(client_id):
-        raise ApplicationConfigured
-    if faults := list(find_faults(client_id, definition, applications.defaults.lifetimes)):
-        raise InvalidInput(*faults)
-
-
 def _record(applications: Applications, client_id: str) -> ApplicationRecord:
     found = next((each for each in applications.records if each.application.client_id == client_id), None)
     if found is None:
         raise ApplicationNotFound
     return found
-
-
-def _encode(definition: Definition) -> str:
-    return msgspec.json.encode(definition).decode()
 
 
 async def _record_change(tx: Tx, caller: Caller, event: EventName, client_id: str) -> None:

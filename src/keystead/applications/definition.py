@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from keystead.kernel.application import Application, ClaimMapping, Lifetimes, LinkTo
-from keystead.kernel.errors import FieldError
+from keystead.kernel.errors import FieldError, InvalidInput
 
 # Claims that mean something already (RFC 7519, RFC 8693, RFC 9068, OpenID Connect), or that are ours.
 RESERVED_CLAIMS = frozenset(
@@ -36,10 +38,18 @@ _CLIENT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _AUDIENCE = re.compile(r"[!-~]{1,256}", re.ASCII)
 _CLAIM = re.compile(r"[!-~]{1,128}", re.ASCII)
 _PATH = re.compile(r"[^\s.]{1,64}(\.[^\s.]{1,64}){0,7}")
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?", re.ASCII)
-_SAFE_URL = r"(?:https://[^\s{{}}/#?@\\]+|http://(?:localhost|127\.0\.0\.1)(?::\d{{1,5}})?)/{rest}"
-_LINK = re.compile(_SAFE_URL.format(rest=r"\S*"))
-_REDIRECT = re.compile(_SAFE_URL.format(rest=r"[^\s#]*"))
+# As browsers write it: without the port that the scheme has anyway.
+_ORIGIN = re.compile(
+    r"(?:https://(?!\S*:443$)|http://(?!\S*:80$))(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[1-9]\d{0,4})?", re.ASCII
+)
+# Of characters that a URL is written with (RFC 3986), so that no two readers see two places in it; plain http to this
+# machine alone.
+_AUTHORITY = r"(?:https://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::\d{1,5})?"
+_REST = r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*"
+_REDIRECT = re.compile(f"{_AUTHORITY}/{_REST}", re.ASCII)
+_LINK = re.compile(
+    rf"{_AUTHORITY}/{_REST}(?:\{{token\}}{_REST}(?:#{_REST})?|#{_REST}\{{token\}}{_REST})", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +109,36 @@ def build(client_id: str, definition: Definition, defaults: Defaults) -> Applica
 
 
 def lifetimes_of(definition: Definition, defaults: Lifetimes) -> Lifetimes:
+    """A shorter default may make an idle time too long that was not: it then lasts as long as the session may."""
+    absolute = _span(definition.session_absolute_days, "days", defaults.absolute)
     return Lifetimes(
         access_token=_span(definition.access_token_ttl_secs, "seconds", defaults.access_token),
-        idle=_span(definition.session_idle_days, "days", defaults.idle),
-        absolute=_span(definition.session_absolute_days, "days", defaults.absolute),
+        idle=min(_span(definition.session_idle_days, "days", defaults.idle), absolute),
+        absolute=absolute,
         reuse_window=_span(definition.refresh_reuse_window_secs, "seconds", defaults.reuse_window),
     )
 
 
-def find_faults(client_id: str, definition: Definition, defaults: Lifetimes) -> Iterator[FieldError]:
-    """What is wrong, by JSON pointer into the definition (`/client_id` is its name)."""
+def read_definition(
+    client_id: str, members: Mapping[str, Any], defaults: Lifetimes | None = None
+) -> Definition:
+    """Of its members, as JSON has them. Raises InvalidInput with every fault; see `find_faults`."""
+    try:
+        definition = msgspec.convert(members, Definition)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(FieldError("", "invalid", f"{error}.")) from None
+    if faults := list(find_faults(client_id, definition, defaults)):
+        raise InvalidInput(*faults)
+    return definition
+
+
+def find_faults(
+    client_id: str, definition: Definition, defaults: Lifetimes | None = None
+) -> Iterator[FieldError]:
+    """What is wrong, by JSON pointer into the definition (`/client_id` is its name).
+
+    Beside these `defaults`; without any, in itself.
+    """
     if not _CLIENT_ID.fullmatch(client_id):
         message = "Use 1 to 64 lower-case letters, digits, - and _ for the name of an application."
         yield FieldError("/client_id", "client_id_invalid", message)
@@ -141,7 +171,7 @@ def _find_bad_urls(definition: Definition) -> Iterator[FieldError]:
                     f"/{name}/{number}", "url_invalid", f"{url!r:.200} is no {word}; write it like {example}."
                 )
     for to, url in definition.links.items():
-        if len(url) > 2048 or not _LINK.fullmatch(url) or url.count("{token}") != 1:
+        if len(url) > 2048 or not _LINK.fullmatch(url):
             message = (
                 f"{url!r:.200} is no link; write it like https://app.example.com/{to}#{{token}}, "
                 "with {token} once."
@@ -149,7 +179,7 @@ def _find_bad_urls(definition: Definition) -> Iterator[FieldError]:
             yield FieldError(f"/links/{to}_url", "link_invalid", message)
 
 
-def _find_bad_lifetimes(definition: Definition, defaults: Lifetimes) -> Iterator[FieldError]:
+def _find_bad_lifetimes(definition: Definition, defaults: Lifetimes | None) -> Iterator[FieldError]:
     for name, value, low, high in (
         ("access_token_ttl_secs", definition.access_token_ttl_secs, 30, 86400),
         ("session_idle_days", definition.session_idle_days, 0.001, 365),
@@ -159,8 +189,10 @@ def _find_bad_lifetimes(definition: Definition, defaults: Lifetimes) -> Iterator
         if value is not None and not low <= value <= high:
             yield FieldError(f"/{name}", "out_of_range", f"Use {low} to {high}.")
             return
-    lifetimes = lifetimes_of(definition, defaults)
-    if lifetimes.idle > lifetimes.absolute:
+    if defaults is None:
+        return
+    idle = _span(definition.session_idle_days, "days", defaults.idle)
+    if idle > lifetimes_of(definition, defaults).absolute:
         message = "A session's idle time is above its absolute one."
         yield FieldError("/session_idle_days", "out_of_range", message)
 
@@ -180,7 +212,7 @@ def _find_bad_claims(claims: ClaimsDefinition) -> Iterator[FieldError]:
             yield FieldError("/claims/roles", "role_invalid", message)
     for claim, path in claims.metadata.items():
         yield from _find_bad_claim("/claims/metadata", claim)
-        if not _PATH.fullmatch(path):
+        if not (_PATH.fullmatch(path) and path.isprintable()):
             message = f"{path!r:.80} is no path in app_metadata; write it like billing.plan."
             yield FieldError("/claims/metadata", "path_invalid", message)
     for claim in claims.from_hook:

@@ -1,7 +1,10 @@
 """The table of applications that administrators made."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from keystead.kernel.db import Runner
 
@@ -19,6 +22,8 @@ LOCK = """
      WHERE a.client_id = $1 AND a.deleted_at IS NULL
        FOR UPDATE
 """
+# Whoever adds one waits for whoever adds another, and then counts it.
+LOCK_ALL = "LOCK TABLE applications IN SHARE ROW EXCLUSIVE MODE"
 COUNT = "SELECT count(*) FROM applications WHERE deleted_at IS NULL"
 ADD = """
     INSERT INTO applications (client_id, definition)
@@ -43,12 +48,17 @@ DELETE = """
 
 @dataclass(frozen=True, slots=True)
 class StoredApplication:
-    """`definition` is JSON."""
+    """`definition` is JSON, of an object."""
 
     client_id: str
     definition: str
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def members(self) -> dict[str, Any]:
+        members: dict[str, Any] = json.loads(self.definition)
+        return members
 
 
 async def list_all(db: Runner) -> list[StoredApplication]:
@@ -61,17 +71,19 @@ async def find_for_update(db: Runner, client_id: str) -> StoredApplication | Non
 
 
 async def is_full(db: Runner) -> bool:
+    """Whether there is room for no other; nobody else adds one until the transaction ends."""
+    await db.execute(LOCK_ALL)
     row = await db.fetch_row(COUNT)
     return row is not None and int(row["count"]) >= MAX_STORED
 
 
-async def add(db: Runner, client_id: str, definition: str) -> bool:
+async def add(db: Runner, client_id: str, members: Mapping[str, Any]) -> bool:
     """False where the name is, or was, taken."""
-    return await db.fetch_row(ADD, client_id, definition) is not None
+    return await db.fetch_row(ADD, client_id, json.dumps(members)) is not None
 
 
-async def replace(db: Runner, client_id: str, definition: str) -> None:
-    await db.execute(REPLACE, client_id, definition)
+async def replace(db: Runner, client_id: str, members: Mapping[str, Any]) -> None:
+    await db.execute(REPLACE, client_id, json.dumps(members))
 
 
 async def delete(db: Runner, client_id: str) -> bool:

@@ -43,5 +43,6 @@ class ApplicationRecord:
 
     application: Application
     source: Source
+    is_default: bool
     created_at: datetime | None
     updated_at: datetime | None

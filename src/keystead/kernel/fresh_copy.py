@@ -17,7 +17,7 @@ LOOK_AGAIN_INTERVAL = timedelta(seconds=2)
 
 class FreshCopy:
     """Keeps what `read` holds fresh. One reading at a time: of two, the slower could bring back what the faster saw
-    gone."""
+    gone, or take away again what it saw come."""
 
     def __init__(self, name: str, read: Callable[[], Awaitable[None]], *, every: timedelta) -> None:
         self._name = name
@@ -25,6 +25,13 @@ class FreshCopy:
         self._every = every
         self._look_again_from = 0.0
         self._flight: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    async def read_now(self) -> None:
+        """Read what there is at this moment, and raise what reading raises. A reading that is under way, and may have
+        seen less, is waited for."""
+        async with self._turn:
+            await self._read()
 
     async def keep_fresh(self) -> Never:
         """Read again for ever. A failure is logged and what was held is held on."""
@@ -52,7 +59,7 @@ class FreshCopy:
 
     async def _try_to_read(self) -> None:
         try:
-            await self._read()
+            await self.read_now()
         except Unavailable:
             log.warning("copy.not_refreshed", of=self._name)
         except Exception:

@@ -9,6 +9,7 @@ from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Actor, Caller, NotSignedIn, OwnScope
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import Complaints, FieldError, InvalidInput
+from keystead.kernel.merge_patch import merge_patch
 from keystead.users import store
 from keystead.users.email import EmailAddress
 from keystead.users.types import StoredUser, User, UserStatus, VersionMismatch
@@ -153,17 +154,6 @@ def check_name(full_name: str | None) -> None:
     ):
         message = f"Use 1 to {MAX_NAME_LENGTH} characters that print."
         raise InvalidInput(FieldError("/full_name", "full_name_invalid", message))
-
-
-def merge_patch(target: object, patch: dict[str, Any]) -> dict[str, Any]:
-    """RFC 7396 §2, for a patch that is an object."""
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value) if isinstance(value, dict) else value
-    return merged
 
 
 def check_details(user: User) -> None:

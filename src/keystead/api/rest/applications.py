@@ -16,31 +16,29 @@ from keystead.applications.define import (
     ListApplications,
     ShowApplication,
 )
-from keystead.applications.definition import ClaimsDefinition, Definition
 from keystead.applications.types import ApplicationRecord
-from keystead.kernel.application import LinkTo
 
 Url = Annotated[str, Meta(max_length=2048)]
 Urls = Annotated[tuple[Url, ...], Meta(max_length=50)]
 Claim = Annotated[str, Meta(max_length=256)]
 
 
-class LinksBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Templates with `{token}`; null: our own page."""
+class LinksBody(msgspec.Struct, kw_only=True):
+    """Templates with `{token}`."""
 
-    verify_url: Url | None = None
-    reset_url: Url | None = None
-    change_email_url: Url | None = None
-    invitation_url: Url | None = None
-    unlock_url: Url | None = None
+    verify_url: str
+    reset_url: str
+    change_email_url: str
+    invitation_url: str
+    unlock_url: str
 
 
-class ClaimsBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class ClaimsBody(msgspec.Struct, kw_only=True):
     """As in the settings: how roles are shown, which claims come from `app_metadata`, which the hook may add."""
 
-    roles: Annotated[dict[Claim, Claim], Meta(max_length=100)] = {}
-    metadata: Annotated[dict[Claim, Claim], Meta(max_length=20)] = {}
-    from_hook: Annotated[tuple[Claim, ...], Meta(max_length=20)] = ()
+    roles: dict[str, str]
+    metadata: dict[str, str]
+    from_hook: tuple[str, ...]
 
 
 class ApplicationBody(msgspec.Struct, kw_only=True):
@@ -52,13 +50,14 @@ class ApplicationBody(msgspec.Struct, kw_only=True):
     mode: Literal["token", "cookie"]
     allowed_origins: tuple[str, ...]
     redirect_urls: tuple[str, ...]
-    links: dict[str, str]
+    links: LinksBody
     access_token_ttl_secs: int
     session_idle_days: float
     session_absolute_days: float
     refresh_reuse_window_secs: int
     claims: ClaimsBody
     source: str
+    is_default: bool
     created_at: datetime | None
     updated_at: datetime | None
 
@@ -73,7 +72,7 @@ class ApplicationBody(msgspec.Struct, kw_only=True):
             mode="cookie" if application.uses_cookies else "token",
             allowed_origins=tuple(sorted(application.origins)),
             redirect_urls=application.redirect_urls,
-            links={f"{to.value}_url": url for to, url in application.links.items()},
+            links=LinksBody(**{f"{to.value}_url": url for to, url in application.links.items()}),
             access_token_ttl_secs=int(lifetimes.access_token.total_seconds()),
             session_idle_days=lifetimes.idle.total_seconds() / 86400,
             session_absolute_days=lifetimes.absolute.total_seconds() / 86400,
@@ -84,6 +83,7 @@ class ApplicationBody(msgspec.Struct, kw_only=True):
                 from_hook=tuple(sorted(claims.from_hook)),
             ),
             source=record.source.value,
+            is_default=record.is_default,
             created_at=record.created_at,
             updated_at=record.updated_at,
         )
@@ -94,20 +94,39 @@ class ApplicationListBody(msgspec.Struct, kw_only=True):
     next_cursor: str | None = None
 
 
+class LinksChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Templates with `{token}`; null is our own page again."""
+
+    verify_url: Url | UnsetType | None = UNSET
+    reset_url: Url | UnsetType | None = UNSET
+    change_email_url: Url | UnsetType | None = UNSET
+    invitation_url: Url | UnsetType | None = UNSET
+    unlock_url: Url | UnsetType | None = UNSET
+
+
+class ClaimsChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A role or a claim that is null is mapped no more."""
+
+    roles: Annotated[dict[Claim, Claim | None], Meta(max_length=100)] | UnsetType | None = UNSET
+    metadata: Annotated[dict[Claim, Claim | None], Meta(max_length=100)] | UnsetType | None = UNSET
+    from_hook: Annotated[tuple[Claim, ...], Meta(max_length=20)] | UnsetType | None = UNSET
+
+
 class ApplicationChangeBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A field that is absent stays; null is the default again."""
+    """A merge patch (RFC 7396): a field that is absent stays, null is the default again, and what is within `links` and
+    `claims` alike."""
 
     name: Annotated[str, Meta(max_length=60)] | UnsetType | None = UNSET
     audience: Annotated[str, Meta(max_length=256)] | UnsetType | None = UNSET
     mode: Literal["token", "cookie"] | UnsetType | None = UNSET
     allowed_origins: Urls | UnsetType | None = UNSET
     redirect_urls: Urls | UnsetType | None = UNSET
-    links: LinksBody | UnsetType | None = UNSET
+    links: LinksChangeBody | UnsetType | None = UNSET
     access_token_ttl_secs: int | UnsetType | None = UNSET
     session_idle_days: float | UnsetType | None = UNSET
     session_absolute_days: float | UnsetType | None = UNSET
     refresh_reuse_window_secs: int | UnsetType | None = UNSET
-    claims: ClaimsBody | UnsetType | None = UNSET
+    claims: ClaimsChangeBody | UnsetType | None = UNSET
 
 
 class NewApplicationBody(ApplicationChangeBody, kw_only=True, forbid_unknown_fields=True):
@@ -127,15 +146,14 @@ async def show(call: Call) -> Reply:
 async def add(call: Call) -> Reply:
     body: NewApplicationBody = call.body
     record = await call.core.applications.add(
-        call.identity.caller, body.client_id, Definition(**_changes(body)), once=call.once()
+        call.identity.caller, body.client_id, _patch(body), once=call.once()
     )
     headers = {"location": f"/api/v1/applications/{body.client_id}"}
     return Reply(HTTPStatus.CREATED, ApplicationBody.of(record), headers=headers)
 
 
 async def change(call: Call) -> Reply:
-    changes = _changes(call.body)
-    record = await call.core.applications.change(call.identity.caller, _client_id(call), changes)
+    record = await call.core.applications.change(call.identity.caller, _client_id(call), _patch(call.body))
     return Reply(body=ApplicationBody.of(record))
 
 
@@ -149,23 +167,13 @@ def _client_id(call: Call) -> str:
     return client_id
 
 
-def _changes(body: ApplicationChangeBody) -> dict[str, Any]:
-    """The members of a definition that the body names."""
-    plain = Definition()
-    named: dict[str, Any] = {}
-    for name in ApplicationChangeBody.__struct_fields__:
-        value = getattr(body, name)
-        if value is UNSET:
-            continue
-        if value is None:
-            value = getattr(plain, name)
-        elif isinstance(value, LinksBody):
-            urls = {to: getattr(value, f"{to.value}_url") for to in LinkTo}
-            value = {to: url for to, url in urls.items() if url is not None}
-        elif isinstance(value, ClaimsBody):
-            value = ClaimsDefinition(value.roles, value.metadata, value.from_hook)
-        named[name] = value
-    return named
+def _patch(body: ApplicationChangeBody) -> dict[str, Any]:
+    """Of a definition, whose links are named without `_url`."""
+    patch: dict[str, Any] = msgspec.to_builtins(body)
+    patch.pop("client_id", None)
+    if patch.get("links") is not None:
+        patch["links"] = {name.removesuffix("_url"): url for name, url in patch["links"].items()}
+    return patch
 
 
 _ONE = "/api/v1/applications/{client_id}"
