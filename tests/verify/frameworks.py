@@ -152,20 +152,22 @@ def flask(verifier: Verifier):
 
 
 def configure_django():
+    """Tests of Django's password hashers, which need no settings, may have been here before."""
+    import django
+    from django.apps import apps
     from django.conf import settings
 
+    if apps.ready:
+        return
     if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            ROOT_URLCONF="tests.verify.frameworks",
-            SECRET_KEY="of the tests",
-            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
-            INSTALLED_APPS=["rest_framework"],
-            USE_TZ=True,
-        )
-        import django
-
-        django.setup()
+        settings.configure()
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.ROOT_URLCONF = "tests.verify.frameworks"
+    settings.SECRET_KEY = "of the tests"
+    settings.REST_FRAMEWORK = {"UNAUTHENTICATED_USER": None}
+    settings.INSTALLED_APPS = ["rest_framework"]
+    settings.USE_TZ = True
+    django.setup()
 
 
 urlpatterns: list[object] = []  # of Django, which looks for them here
