@@ -25,6 +25,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if NEEDS_SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+    # Those that may take long begin first, lest one worker is at it when the others have ended.
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
 
 
 @pytest.fixture(scope="session")
