@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from keystead.api.rest.server import rest_app
 from keystead.core import Core
+from keystead.kernel.clock import Clock
 from keystead.serving.drain import Drain
 from keystead.settings import Settings
 from keystead.wiring import open_core
@@ -65,9 +66,11 @@ async def serving(cluster: Cluster, **configured: str) -> AsyncIterator[Service]
 
 
 @asynccontextmanager
-async def serving_over(urls: Urls, **configured: str) -> AsyncIterator[Service]:
+async def serving_over(
+    urls: Urls, clock: Clock | None = None, /, **configured: str
+) -> AsyncIterator[Service]:
     settings = settings_for(urls, **configured)
-    async with open_core(settings) as running:
+    async with open_core(settings, clock=clock) as running:
         app = rest_app(running.core, settings, Drain(0))
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
         hooks = {"response": [check_conformance]}

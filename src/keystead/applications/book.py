@@ -112,7 +112,7 @@ class Applications:
         self.with_cookies = tuple(each for each in all_of_them if each.uses_cookies)
         self.origins = frozenset(origin for each in all_of_them for origin in each.origins)
         self.origins_with_cookies = frozenset(origin for each in self.with_cookies for origin in each.origins)
-        self.maps_metadata = any(each.claims.metadata for each in all_of_them)
+        self.maps_claims = any(each.claims.metadata or each.claims.roles for each in all_of_them)
         spans = [each.lifetimes for each in all_of_them]
         # As one statement takes them: who they are, and their reuse windows, idle and absolute times in the same order.
         self.lifetimes = (

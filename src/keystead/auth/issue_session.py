@@ -5,6 +5,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from keystead.applications.book import Applications
+from keystead.auth.end_refused import ended_if_refused
 from keystead.auth.start_session import Holder, StartSession
 from keystead.auth.token_pair import TOKEN_REFUSALS, IssueTokenPair, TokenPair
 from keystead.kernel.caller import Caller, Origin, Permission, PermissionMissing, SessionRequired
@@ -84,7 +85,8 @@ class IssueSession:
                 if started is None:  # not active
                     raise UserNotFound
                 session = started
-        return session.user_id, await self.issue_token_pair(session)
+        async with ended_if_refused(self.db, session, "issue_session"):
+            return session.user_id, await self.issue_token_pair(session)
 
     async def _issued(self, tx: Tx, caller: Caller, session_id: SessionId) -> LiveSession:
         row = await tx.fetch_row(FIND_ISSUED, session_id, caller.user_id)

@@ -1,6 +1,7 @@
 """Reauthenticate: a fresh proof of identity, in a new session that takes the place of the old one."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from keystead.applications.book import Applications
@@ -16,16 +17,20 @@ from keystead.kernel.caller import Access, NotSignedIn, Origin
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
-from keystead.kernel.ids import SessionId, UserId
+from keystead.kernel.ids import SessionId, UserId, new_uuid
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
 from keystead.sessions.types import LiveSession
 from keystead.users.passwords import Hasher, require_hashable
+
+AMR = ("pwd",)
 
 # Joins sessions, users, data keys and the installation: the caller's session, open, or replaced a moment ago by this
 # very act, whose answer may have been lost.
 FIND_REPLACEABLE = """
     SELECT s.replaced_by, u.id AS user_id, u.password_hash, u.password_version,
-           k.wrapped AS data_key_wrapped
+           k.wrapped AS data_key_wrapped,
+           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
+           s.absolute_expires_at AS expires_at, keystead_now() AS now
       FROM sessions s
       JOIN users u ON u.id = s.user_id
       JOIN data_keys k ON k.owner_id = u.id
@@ -54,11 +59,30 @@ class Replaceable:
     password_hash: str
     password_version: int
     data_key_wrapped: bytes
+    roles: list[str]
+    expires_at: datetime
+    now: datetime
+
+    def successor(self, client_id: str) -> LiveSession:
+        """The session that will take its place, as far as its first token says it."""
+        return LiveSession(
+            id=SessionId(new_uuid()),
+            user_id=self.user_id,
+            client_id=client_id,
+            generation=1,
+            amr=AMR,
+            auth_time=self.now,
+            actor_id=None,
+            roles=tuple(self.roles),
+            expires_at=self.expires_at,
+            now=self.now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Reauthenticate:
-    """A new session with a fresh `auth_time`; the old one has ended. Safe to repeat for as long as a refresh is.
+    """A new session with a fresh `auth_time`; the old one has ended. Safe to repeat for as long as a refresh is. Where
+    the new one's token is refused, the old one goes on.
 
     Raises NotSignedIn, LoginRefused for a wrong password, InvalidInput, Overloaded.
     """
@@ -82,9 +106,11 @@ class Reauthenticate:
             raise await self._refusal(claims)
         AUTH_ATTEMPTS.labels("reauthenticate", "admitted").inc()
         if found.replaced_by is None:
-            session = await self._replace(claims, found, origin, application)
+            wanted = found.successor(application.client_id)
+            more = await self.issue_token_pair.try_out(wanted)
+            session = await self._replace(claims, found, wanted.id, origin, application)
             if session is not None:
-                return await self.issue_token_pair(session)
+                return await self.issue_token_pair(session, more)
         return await self.issue_token_pair(await self._find_successor(claims.session_id))
 
     async def _find(self, claims: AccessClaims, application: Application) -> Replaceable:
@@ -96,7 +122,12 @@ class Reauthenticate:
         return Replaceable(*row)
 
     async def _replace(
-        self, claims: AccessClaims, found: Replaceable, origin: Origin, application: Application
+        self,
+        claims: AccessClaims,
+        found: Replaceable,
+        successor: SessionId,
+        origin: Origin,
+        application: Application,
     ) -> LiveSession | None:
         """None where another call of this session was faster."""
         try:
@@ -106,7 +137,8 @@ class Reauthenticate:
                     Holder(found.user_id, found.data_key_wrapped, found.password_version),
                     origin=origin,
                     application=application,
-                    amr=("pwd",),
+                    amr=AMR,
+                    session_id=successor,
                     replaces=claims.session_id,
                 )
         except Overtaken:

@@ -19,17 +19,20 @@ from keystead.sessions.refresh_token import RefreshClaim, RefreshTokens
 from keystead.sessions.types import EndReason, LiveSession
 
 MAX_REPEATS = 20
+MAX_UNTRIED_BYTES = 1000  # of names of roles: with so many, a token of 4 KiB holds them whatever else it says
 
 # Joins sessions, users, roles, the installation, the trail and the mails: a refresh is one round trip, and the change,
 # its audit row and the owner's notice of a theft are one commit, made before anything is answered or refused. The row
 # is locked first and the time read after, so that of racing requests each is judged on what the one before left behind.
 # A session ends by what its application says now, if that is earlier than what it said when the session started.
+# Whoever has so many roles that a token might not hold them is not served untried: see MAX_UNTRIED_BYTES.
 # LIMIT 1 is for the planner: it takes a table without statistics for a thousand rows, and reads all sessions to change
 # that many.
 ROTATE = f"""
     WITH locked AS MATERIALIZED (
         SELECT s.id, s.user_id, s.client_id, s.generation, s.rotated_at, s.reuse_count, s.amr, s.auth_time,
                s.actor_id, a.client_id IS NULL AS is_orphaned, a.reuse_window, a.idle,
+               ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.user_id ORDER BY r.role) AS roles,
                least(s.idle_expires_at, s.rotated_at + a.idle) AS idle_expires_at,
                least(s.absolute_expires_at, s.created_at + a.absolute) AS absolute_expires_at,
                s.ended_at IS NULL AND u.status = 'active' AND s.epoch = i.epoch
@@ -38,7 +41,7 @@ ROTATE = f"""
           FROM sessions s JOIN users u ON u.id = s.user_id CROSS JOIN (SELECT epoch FROM installation LIMIT 1) i
           LEFT JOIN unnest($3::text[], $4::interval[], $5::interval[], $6::interval[])
                     AS a (client_id, reuse_window, idle, absolute) ON a.client_id = s.client_id
-         WHERE s.id = $1
+         WHERE s.id = $1 AND ($9::text IS NULL OR s.client_id = $9)
            FOR UPDATE OF s
     ), timed AS MATERIALIZED (
         SELECT locked.*, keystead_now() AS now FROM locked
@@ -46,6 +49,8 @@ ROTATE = f"""
         SELECT timed.*,
                CASE WHEN NOT is_open OR now >= idle_expires_at OR now >= absolute_expires_at THEN 'dead'
                     WHEN is_orphaned THEN 'orphaned'
+                    WHEN $2 IN (generation, generation - 1) AND NOT $10
+                         AND octet_length(array_to_string(roles, ',')) > {MAX_UNTRIED_BYTES} THEN 'untried'
                     WHEN $2 = generation THEN 'rotated'
                     WHEN $2 = generation - 1 AND now < rotated_at + reuse_window
                          THEN CASE WHEN reuse_count < {MAX_REPEATS} THEN 'repeated' ELSE 'too_often' END
@@ -84,9 +89,7 @@ ROTATE = f"""
          WHERE verdict = 'reused'
     )
     SELECT j.verdict, j.id, j.user_id, j.client_id, coalesce(c.generation, j.generation) AS generation, j.amr,
-           j.auth_time, j.actor_id,
-           ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = j.user_id ORDER BY r.role) AS roles,
-           coalesce(c.idle_expires_at, j.idle_expires_at) AS expires_at, j.now
+           j.auth_time, j.actor_id, j.roles, coalesce(c.idle_expires_at, j.idle_expires_at) AS expires_at, j.now
       FROM judged j LEFT JOIN changed c ON true
 """  # noqa: S608 - constants of ours
 
@@ -134,6 +137,7 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """The next token pair for a refresh token; the same pair's refresh token again for a retry within the window.
+    `client_id`: whose it must be, where the caller knows.
 
     Raises RefreshRefused, also when a token that was replaced comes back too late: its session has then ended,
     because somebody else holds a token of it (RFC 9700 §4.14.2). Raises RefreshTooOften.
@@ -146,12 +150,16 @@ class Refresh:
     requires: ClassVar = Access.REFRESH_TOKEN
     refuses: ClassVar = (RefreshRefused, RefreshTooOften, *TOKEN_REFUSALS)
 
-    async def __call__(self, token: str) -> TokenPair:
+    async def __call__(self, token: str, *, client_id: str | None = None) -> TokenPair:
         claim = self.refresh_tokens.read(token)
-        more = await self._try_out(claim) if claim and self.issue_token_pair.may_refuse else None
-        judgement = await self._judge(claim) if claim else None
+        is_tried = self.issue_token_pair.may_refuse
+        more = await self._try_out(claim) if claim and is_tried else None
+        judgement = await self._judge(claim, client_id, is_tried=is_tried) if claim else None
         if claim and judgement and judgement.verdict == "orphaned" and await self.applications.look_again():
-            judgement = await self._judge(claim)
+            judgement = await self._judge(claim, client_id, is_tried=is_tried)
+        if claim and judgement and judgement.verdict == "untried":
+            more = await self._try_out(claim)
+            judgement = await self._judge(claim, client_id, is_tried=True)
         verdict = judgement.verdict if judgement else "forged"
         AUTH_ATTEMPTS.labels("refresh", verdict).inc()
         match verdict:
@@ -167,7 +175,7 @@ class Refresh:
         row = await self.db.fetch_row(FIND_ROTATABLE, claim.session_id, claim.generation)
         return await self.issue_token_pair.try_out(LiveSession(*row)) if row else None
 
-    async def _judge(self, claim: RefreshClaim) -> Judgement | None:
+    async def _judge(self, claim: RefreshClaim, client_id: str | None, *, is_tried: bool) -> Judgement | None:
         client_ids, lifetimes = self.applications.lifetimes
         row = await self.db.fetch_row(
             ROTATE,
@@ -177,5 +185,7 @@ class Refresh:
             *lifetimes,
             current_request_id(),
             NOTICE_LIFETIME,
+            client_id,
+            is_tried,
         )
         return Judgement(*row) if row else None

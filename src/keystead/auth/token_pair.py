@@ -62,7 +62,7 @@ class IssueTokenPair:
     @property
     def may_refuse(self) -> bool:
         """Whether something beside the session decides: what applications map, or the hook before a token."""
-        return self.hooks.has(HookPoint.BEFORE_TOKEN) or self.applications.maps_metadata
+        return self.hooks.has(HookPoint.BEFORE_TOKEN) or self.applications.maps_claims
 
     async def try_out(self, session: LiveSession) -> Mapping[str, Any]:
         """The claims beside ours, having seen that a token holds them: it raises what issuing would."""

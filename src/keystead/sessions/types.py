@@ -24,6 +24,7 @@ class EndReason(StrEnum):
     USER_LOCKED = "user_locked"
     REVOKED = "revoked"
     HOOK_REFUSED = "hook_refused"
+    TOKEN_TOO_LARGE = "token_too_large"
 
 
 class SessionNotFound(Refusal):

@@ -1,6 +1,6 @@
 """Routes of `/api/v1/auth`: register, login, refresh, logout, reauthenticate, policy, CSRF token."""
 
-from enum import Enum, auto
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from keystead.api.rest.bodies import ClientId, Email, FullName, Password, TokenPairBody, UserBody
+from keystead.api.rest.cookies import RefreshCookie
 from keystead.api.rest.problems import CsrfRefused, OriginRefused, SeveralCredentials
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
 from keystead.auth.login import Login
@@ -94,27 +95,28 @@ async def login(call: Call) -> Reply:
 
 
 async def refresh(call: Call) -> Reply:
-    token, kind = _credential(call)
-    if token is None:
+    sent = _credential(call)
+    if sent.token is None:
         raise RefreshRefused
-    pair = await call.core.auth.refresh(token)
     # Answered as it was asked: whoever holds the token itself is told the next one, and no cookie is planted.
-    return _reply(call, pair) if kind is _Kind.COOKIE else Reply(body=TokenPairBody.of(pair))
+    if sent.cookie is None:
+        return Reply(body=TokenPairBody.of(await call.core.auth.refresh(sent.token)))
+    # A cookie holds a token of its own application, or was planted.
+    return _reply(call, await call.core.auth.refresh(sent.token, client_id=sent.cookie.application.client_id))
 
 
 async def logout(call: Call) -> Reply:
-    token, kind = _credential(call)
-    if token is None:
+    sent = _credential(call)
+    if sent.token is None:
         raise NotSignedIn
-    if kind is not _Kind.BEARER or token.startswith("rt_"):
-        await call.core.auth.logout_with_refresh_token(token)
-    else:
-        identity = await call.core.auth.identify(token)
+    if sent.may_be_access_token and not sent.token.startswith("rt_"):
+        identity = await call.core.auth.identify(sent.token)
         await call.core.auth.logout(identity.caller.session_id)
-    cookie = call.cookies.find(call.request.headers)
-    if cookie is None:
+    else:
+        await call.core.auth.logout_with_refresh_token(sent.token)
+    if sent.cookie is None:
         return Reply(HTTPStatus.NO_CONTENT)
-    headers = {"set-cookie": call.cookies.clear(cookie.application), "clear-site-data": _CLEAR}
+    headers = {"set-cookie": call.cookies.clear(sent.cookie.application), "clear-site-data": _CLEAR}
     return Reply(HTTPStatus.NO_CONTENT, headers=headers)
 
 
@@ -145,15 +147,17 @@ async def csrf(call: Call) -> Reply:
     return Reply(body=CsrfBody(call.core.auth.csrf.make(session_id).reveal()))
 
 
-class _Kind(Enum):
-    """How a token came: one in the body or in a cookie can only be a refresh token."""
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A token, if there is one, and the cookie that it came in, if it did. In the body or in a cookie it can only be a
+    refresh token."""
 
-    BEARER = auto()
-    BODY = auto()
-    COOKIE = auto()
+    token: str | None
+    cookie: RefreshCookie | None = None
+    may_be_access_token: bool = False
 
 
-def _credential(call: Call) -> tuple[str | None, _Kind]:
+def _credential(call: Call) -> _Sent:
     """The one token, from the header, the body or the cookie.
 
     Raises SeveralCredentials; OriginRefused and CsrfRefused for a cookie.
@@ -165,8 +169,8 @@ def _credential(call: Call) -> tuple[str | None, _Kind]:
         raise SeveralCredentials
     if cookie is not None:
         call.require_csrf(cookie)
-        return cookie.token, _Kind.COOKIE
-    return (bearer, _Kind.BEARER) if body is None else (body.refresh_token, _Kind.BODY)
+        return _Sent(cookie.token, cookie)
+    return _Sent(bearer, may_be_access_token=True) if body is None else _Sent(body.refresh_token)
 
 
 async def _require_origin(call: Call, client_id: str | None) -> None:
