@@ -7,9 +7,11 @@ import pytest
 
 from keystead.applications import store
 from keystead.applications.book import Applications
+from keystead.operations import sweep
 from keystead.settings import configured_applications, defaults_of
 from keystead_verify import InvalidToken, Reason
 from tests.conftest import settings_for
+from tests.contract.service import serving_over
 from tests.jwt.forging import OfflineVerifier
 from tests.support.applications import APPLICATIONS, SHOP, ask_to_sign_in, make, read, sign_in_admin
 from tests.support.people import refresh, register
@@ -138,6 +140,28 @@ async def test_deleting_it_ends_its_sessions_and_its_name_is_never_given_again(c
     assert (await ask_to_sign_in(client, person.email, "shop")).status_code == 422
     again = await client.post(APPLICATIONS, json=SHOP, headers=admin)
     assert (again.status_code, again.json()["code"]) == (409, "application_taken")
+
+
+async def test_what_was_deleted_does_not_come_back_to_life_with_a_configured_one_of_its_name(
+    client, core, admin, urls, db, monkeypatch
+):
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    await make(client, admin)
+    people = [await register(client, client_id="shop") for _ in range(5)]
+    other = await register(client)
+    await client.delete(f"{APPLICATIONS}/shop", headers=admin)
+    assert await core.operations.sweep() == 5
+    ends = await db.fetch(
+        "SELECT session_id::text, detail->>'because' FROM audit_events WHERE event = 'session.ended'"
+    )
+    assert sorted(map(tuple, ends)) == sorted((each.session_id, "application_deleted") for each in people)
+    async with serving_over(urls, APPLICATIONS__SHOP__AUDIENCE="https://shop.example") as later:
+        assert (await refresh(later.client, people[0].refresh_token)).status_code == 401
+        assert (await later.client.get(ME, headers=people[0].bearer)).status_code == 401
+        assert (await refresh(later.client, other.refresh_token)).status_code == 200
+        back = await register(later.client, client_id="shop")
+        assert await later.core.operations.sweep() == 0
+        assert (await later.client.get(ME, headers=back.bearer)).status_code == 200
 
 
 async def test_pages_of_its_origins_may_call_as_soon_as_it_says_so(client, admin):

@@ -214,6 +214,59 @@ def test_applications_have_names_of_the_operators_choice(folder):
     assert set(configured_applications(settings)) == {"default", "shop"}
 
 
+def test_claims_stand_in_the_environment_and_in_a_file_by_names_of_any_form(folder):
+    (folder / "config" / "default.yaml").write_text(
+        """
+applications:
+  shop:
+    claims:
+      roles: {admin: shop-admin}
+      metadata:
+        https://example.com/plan: billing.plan
+        tenant.id: org.id
+      from_hook: [https://example.com/quota]
+"""
+    )
+    loaded = load(folder, {"APP_APPLICATIONS__SHOP__CLAIMS__METADATA__PLAN": "billing.plan"})
+    shop = build("shop", configured_applications(loaded.settings)["shop"], defaults_of(loaded.settings))
+    assert shop.claims.metadata == {
+        "https://example.com/plan": ("billing", "plan"),
+        "tenant.id": ("org", "id"),
+        "plan": ("billing", "plan"),
+    }
+    assert shop.claims.show(("admin", "user")) == ("shop-admin",)
+    assert shop.claims.from_hook == {"https://example.com/quota"}
+    shown = masked(loaded.settings)["applications"]["shop"]["claims"]
+    assert shown["metadata"]["https://example.com/plan"] == "billing.plan"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("SHOP__NAME", "x" * 61, "applications.shop.name"),
+        ("SHOP__AUDIENCE", "two words", "applications.shop.audience"),
+        ("SHOP__ALLOWED_ORIGINS", "https://a.example,null", "applications.shop.allowed_origins.1"),
+        ("SHOP__REDIRECT_URLS", "https://a.example", "applications.shop.redirect_urls.0"),
+        ("SHOP__LINKS__RESET_URL", "https://a.example/", "applications.shop.links.reset_url"),
+        ("SHOP__ACCESS_TOKEN_TTL_SECS", "1", "applications.shop.access_token_ttl_secs"),
+        ("SHOP__ACCESS_TOKEN_TTL_SECS", "soon", "applications.shop.access_token_ttl_secs"),
+        ("SHOP__SESSION_IDLE_DAYS", "31", "applications.shop.session_idle_days"),
+        ("SHOP__SESSION_ABSOLUTE_DAYS", "nan", "applications.shop.session_absolute_days"),
+        ("SHOP__REFRESH_REUSE_WINDOW_SECS", "3601", "applications.shop.refresh_reuse_window_secs"),
+        ("SHOP__CLAIMS__METADATA__SUB", "id", "applications.shop.claims.metadata"),
+        ("SHOP__CLAIMS__METADATA__PLAN", "a..b", "applications.shop.claims.metadata"),
+        ("SHOP__CLAIMS__METADATA__PLAN__NAME", "plan", "applications.shop.claims.metadata.plan.name"),
+        ("SHOP__CLAIMS__ROLES__ADMIN", "two words", "applications.shop.claims.roles"),
+        ("SHOP__CLAIMS__FROM_HOOK", "roles", "applications.shop.claims.from_hook"),
+        ("S\u017fHOP__NAME", "x", "applications.s\u017fhop"),
+    ],
+)
+def test_what_is_wrong_with_an_application_is_named_by_its_key(folder, variable, value, key):
+    (said,) = problems(folder, **{f"APP_APPLICATIONS__{variable}": value})
+    assert said.startswith(key)
+    assert said.endswith((".", "?"))
+
+
 def test_lists_are_split_at_commas(folder):
     settings = load(folder, {"APP_AUTH__AUDIENCES": "https://a, https://b"}).settings
     assert settings.audiences == ("https://a", "https://b")

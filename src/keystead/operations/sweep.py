@@ -1,4 +1,5 @@
-"""Sweep: what has had its time goes, what an older version left is sealed, and erasures are written to their log."""
+"""Sweep: what has had its time goes, sessions of a deleted application end, what an older version left is sealed, and
+erasures are written to their log."""
 
 import asyncio
 import json
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import structlog
 
+from keystead.audit.types import EventName
 from keystead.kernel.db import Database, Tx
 from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
 from keystead.sessions import store as sessions
+from keystead.sessions.types import EndReason
 from keystead.tickets import store as tickets
 from keystead.users import erasures, store
 from keystead.users.email import parse_email
@@ -38,6 +41,26 @@ SWEEP_ATTEMPTS = """
                    ORDER BY u.created_at LIMIT $2 FOR UPDATE OF u SKIP LOCKED)
  RETURNING id
 """
+# Joins sessions, applications and the trail. Their tokens count for nothing already; ended, they would not come back to
+# life either if somebody configured an application of that name. All sessions are looked through for it, so not for
+# longer than a day.
+END_OF_DELETED = f"""
+    WITH ended AS (
+        UPDATE sessions
+           SET ended_at = keystead_now(), ended_because = '{EndReason.APPLICATION_DELETED}'
+         WHERE id IN (SELECT s.id FROM sessions s JOIN applications a ON a.client_id = s.client_id
+                       WHERE s.ended_at IS NULL AND s.created_at <= a.deleted_at
+                         AND keystead_now() < a.deleted_at + interval '1 day'
+                       LIMIT $1 FOR UPDATE OF s SKIP LOCKED)
+     RETURNING id, user_id, ended_at
+    ), recorded AS (
+        INSERT INTO audit_events (at, event, subject_id, session_id, detail)
+        SELECT ended_at, '{EventName.SESSION_ENDED}', user_id, id,
+               jsonb_build_object('because', '{EndReason.APPLICATION_DELETED}')
+          FROM ended
+    )
+    SELECT id FROM ended
+"""  # noqa: S608 - constants of ours
 
 
 class ErasureLogUnwritable(Exception):
@@ -67,6 +90,7 @@ class Sweep:
         return sum(
             [
                 await _all(self._log_erasures),
+                await _all(self._end_of_deleted),
                 await _all(lambda: sessions.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: tickets.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(lambda: tickets.sweep_keys(self.db, older_than=KEEP_KEYS, limit=BATCH)),
@@ -80,6 +104,9 @@ class Sweep:
                 await _all(lambda: roles.date_grants(self.db, limit=BATCH)),
             ]
         )
+
+    async def _end_of_deleted(self) -> int:
+        return len(await self.db.fetch(END_OF_DELETED, BATCH))
 
     async def _sweep_attempts(self) -> int:
         async with self.db.begin() as tx:

@@ -25,6 +25,7 @@ class EndReason(StrEnum):
     REVOKED = "revoked"
     HOOK_REFUSED = "hook_refused"
     TOKEN_TOO_LARGE = "token_too_large"
+    APPLICATION_DELETED = "application_deleted"
 
 
 class SessionNotFound(Refusal):
