@@ -1,9 +1,12 @@
 """Definitions of applications that cannot be: each is refused by its field, over the API and at the start."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from keystead.settings import load
 from tests.contract.answers import check_problem
 from tests.contract.service import serving
 from tests.support.applications import APPLICATIONS, SHOP, sign_in_admin
@@ -88,6 +91,16 @@ async def test_a_bad_definition_is_refused_by_field(service, admin, changes, poi
     answer = await service.client.post(APPLICATIONS, json=SHOP | changes, headers=admin)
     assert answer.status_code == 422, answer.text
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+
+def test_what_the_page_shows_can_be_configured(tmp_path):
+    (tmp_path / "config").mkdir()
+    page = (Path(__file__).parents[2] / "docs" / "applications.md").read_text("utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for block in shown:
+        (tmp_path / "config" / "default.yaml").write_text(block)
+        assert load(tmp_path, {}).settings.applications
+    assert len(shown) == 3
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def _row(leaf: Leaf) -> str:
 
 
 def _value(value: object) -> str:
-    if value is None or value == ():
+    if value in (None, (), msgspec.NODEFAULT):
         return "–"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
