@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 import keystead
-from keystead.applications.store import StoredApplication
+from keystead.applications.store import DeletedApplication, StoredApplication
 from keystead.audit.store import StoredEvent
 from keystead.auth import identify, refresh, start_session
 from keystead.auth.authenticate_client import FoundClient
@@ -39,6 +39,7 @@ ROWS = {
     "keystead.accounts.list_users.LIST_USERS": StoredUser,  # and the roles
     "keystead.accounts.list_users.LIST_USERS_OF_ROLE": StoredUser,  # and the roles
     "keystead.applications.store.LIST": StoredApplication,
+    "keystead.applications.store.LIST_DELETED": DeletedApplication,
     "keystead.applications.store.LOCK": StoredApplication,
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
     "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
@@ -68,6 +69,7 @@ ROWS = {
     "keystead.notices.store.TAKE_REQUEST": MailRequest,
     "keystead.roles.store.FIND_ROLE": StoredRole,
     "keystead.roles.store.LIST_ROLES": StoredRole,
+    "keystead.sessions.store.END_OF_APPLICATION": EndedSession,
     "keystead.sessions.store.END_SESSION": EndedSession,
     "keystead.sessions.store.END_ISSUED_OF_USER": EndedSession,
     "keystead.sessions.store.END_SESSIONS_OF_USER": EndedSession,

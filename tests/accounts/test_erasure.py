@@ -469,7 +469,15 @@ async def test_whoever_was_faster_leaves_nothing_that_outlives_the_erasure(post,
     client_ids, lifetimes = verb.applications.lifetimes
     async with verb.db.begin() as tx:
         row = await tx.fetch_row(
-            ROTATE, claim.session_id, claim.generation, client_ids, *lifetimes, None, NOTICE_LIFETIME
+            ROTATE,
+            claim.session_id,
+            claim.generation,
+            client_ids,
+            *lifetimes,
+            None,
+            NOTICE_LIFETIME,
+            None,
+            True,
         )
         assert row["verdict"] == "reused"
         erasing = asyncio.create_task(post.client.delete(f"/api/v1/users/{person.id}", headers=root.bearer))

@@ -13,8 +13,8 @@ from keystead_verify import InvalidToken, Reason
 from tests.conftest import settings_for
 from tests.contract.service import serving_over
 from tests.jwt.forging import OfflineVerifier
-from tests.support.applications import APPLICATIONS, SHOP, ask_to_sign_in, make, read, sign_in_admin
-from tests.support.people import refresh, register
+from tests.support.applications import APPLICATIONS, SHOP, ask_to_sign_in, change, make, read, sign_in_admin
+from tests.support.people import PASSWORD, refresh, register
 
 pytestmark = pytest.mark.anyio
 
@@ -134,12 +134,34 @@ async def test_cve_class_33_a_shorter_life_ends_sessions_at_their_next_use(clien
 async def test_deleting_it_ends_its_sessions_and_its_name_is_never_given_again(client, admin):
     await make(client, admin)
     person = await register(client, client_id="shop")
+    key = await client.post(
+        f"{ME}/api-keys", json={"name": "laptop", "scopes": ["account:read"]}, headers=person.bearer
+    )
+    by_key = {"authorization": f"Bearer {key.json()['api_key']}"}
+    assert (await client.get(ME, headers=by_key)).status_code == 200
     await client.delete(f"{APPLICATIONS}/shop", headers=admin)
-    assert (await client.get(ME, headers=person.bearer)).status_code == 401
+    for headers in (person.bearer, by_key):
+        assert (await client.get(ME, headers=headers)).status_code == 401
+    assert (
+        await client.post("/api/v1/auth/reauthenticate", json={"password": PASSWORD}, headers=person.bearer)
+    ).is_error
     assert (await refresh(client, person.refresh_token)).status_code == 401
     assert (await ask_to_sign_in(client, person.email, "shop")).status_code == 422
     again = await client.post(APPLICATIONS, json=SHOP, headers=admin)
     assert (again.status_code, again.json()["code"]) == (409, "application_taken")
+
+
+async def test_tokens_for_the_audience_of_before_are_refused_and_the_next_refresh_brings_the_new_one(
+    client, admin
+):
+    await make(client, admin)
+    person = await register(client, client_id="shop")
+    await change(client, admin, "shop", audience="https://new.example")
+    assert (await client.get(ME, headers=person.bearer)).status_code == 401
+    pair = (await refresh(client, person.refresh_token)).json()
+    assert read(pair["access_token"])["aud"] == "https://new.example"
+    answer = await client.get(ME, headers={"authorization": f"Bearer {pair['access_token']}"})
+    assert answer.status_code == 200
 
 
 async def test_what_was_deleted_does_not_come_back_to_life_with_a_configured_one_of_its_name(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from keystead.kernel.db import Runner
@@ -44,6 +44,9 @@ DELETE = """
      WHERE client_id = $1 AND deleted_at IS NULL
  RETURNING client_id
 """
+LIST_DELETED = """
+    SELECT client_id, deleted_at FROM applications WHERE keystead_now() - $1::interval < deleted_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,19 @@ class StoredApplication:
         return members
 
 
+@dataclass(frozen=True, slots=True)
+class DeletedApplication:
+    client_id: str
+    deleted_at: datetime
+
+
 async def list_all(db: Runner) -> list[StoredApplication]:
     return [StoredApplication(*row) for row in await db.fetch(LIST)]
+
+
+async def list_deleted(db: Runner, *, within: timedelta) -> list[DeletedApplication]:
+    """Those that were deleted so short a while ago."""
+    return [DeletedApplication(*row) for row in await db.fetch(LIST_DELETED, within)]
 
 
 async def find_for_update(db: Runner, client_id: str) -> StoredApplication | None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import structlog
 
-from keystead.audit.types import EventName
+from keystead.applications import store as applications
 from keystead.kernel.db import Database, Tx
 from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
 from keystead.sessions import store as sessions
+from keystead.sessions.listing import record_end
 from keystead.sessions.types import EndReason
 from keystead.tickets import store as tickets
 from keystead.users import erasures, store
@@ -31,6 +32,7 @@ log = structlog.get_logger("sweep")
 BATCH = 500
 KEEP_KEYS = timedelta(hours=24)  # how long a creating request may be repeated
 KEEP_ASSERTIONS = timedelta(hours=1)  # whoever read one just before it expired has long since noted its use
+LOOK_FOR_DELETED = timedelta(days=1)  # all sessions are looked through for theirs, so not for ever
 # Joins users and tickets: whoever was sent a link that still works has until it expires.
 SWEEP_ATTEMPTS = """
     DELETE FROM users
@@ -41,26 +43,6 @@ SWEEP_ATTEMPTS = """
                    ORDER BY u.created_at LIMIT $2 FOR UPDATE OF u SKIP LOCKED)
  RETURNING id
 """
-# Joins sessions, applications and the trail. Their tokens count for nothing already; ended, they would not come back to
-# life either if somebody configured an application of that name. All sessions are looked through for it, so not for
-# longer than a day.
-END_OF_DELETED = f"""
-    WITH ended AS (
-        UPDATE sessions
-           SET ended_at = keystead_now(), ended_because = '{EndReason.APPLICATION_DELETED}'
-         WHERE id IN (SELECT s.id FROM sessions s JOIN applications a ON a.client_id = s.client_id
-                       WHERE s.ended_at IS NULL AND s.created_at <= a.deleted_at
-                         AND keystead_now() < a.deleted_at + interval '1 day'
-                       LIMIT $1 FOR UPDATE OF s SKIP LOCKED)
-     RETURNING id, user_id, ended_at
-    ), recorded AS (
-        INSERT INTO audit_events (at, event, subject_id, session_id, detail)
-        SELECT ended_at, '{EventName.SESSION_ENDED}', user_id, id,
-               jsonb_build_object('because', '{EndReason.APPLICATION_DELETED}')
-          FROM ended
-    )
-    SELECT id FROM ended
-"""  # noqa: S608 - constants of ours
 
 
 class ErasureLogUnwritable(Exception):
@@ -106,7 +88,18 @@ class Sweep:
         )
 
     async def _end_of_deleted(self) -> int:
-        return len(await self.db.fetch(END_OF_DELETED, BATCH))
+        """Their tokens count for nothing already; ended, they do not come back to life either if somebody configures an
+        application of that name."""
+        because, total = EndReason.APPLICATION_DELETED, 0
+        for deleted in await applications.list_deleted(self.db, within=LOOK_FOR_DELETED):
+            async with self.db.begin() as tx:
+                ended = await sessions.end_of_application(
+                    tx, deleted.client_id, because, before=deleted.deleted_at, limit=BATCH
+                )
+                for each in ended:
+                    await record_end(tx, each, because, actor_id=None)
+            total += len(ended)
+        return total
 
     async def _sweep_attempts(self) -> int:
         async with self.db.begin() as tx:

@@ -33,6 +33,13 @@ END_ISSUED_OF_USER = """
      WHERE user_id = $1 AND ended_at IS NULL AND actor_id IS NOT NULL
  RETURNING id, user_id
 """
+END_OF_APPLICATION = """
+    UPDATE sessions
+       SET ended_at = keystead_now(), ended_because = $2
+     WHERE id IN (SELECT id FROM sessions WHERE client_id = $1 AND ended_at IS NULL AND created_at < $3
+                   LIMIT $4 FOR UPDATE SKIP LOCKED)
+ RETURNING id, user_id
+"""
 # More than a page of them is nothing that a person looks through: `auth.max_sessions` bounds them.
 LIST_LIVE = """
     SELECT s.id, s.user_id, s.client_id, s.device_sealed, s.amr, s.auth_time, s.actor_id, s.created_at,
@@ -122,6 +129,14 @@ async def end_all_of_user(
 async def end_issued_of_user(db: Runner, user_id: UUID, because: EndReason) -> list[EndedSession]:
     """As `end_all_of_user`, of the sessions that somebody else started in the user's name."""
     return [EndedSession(*row) for row in await db.fetch(END_ISSUED_OF_USER, user_id, because.value)]
+
+
+async def end_of_application(
+    db: Runner, client_id: str, because: EndReason, *, before: datetime, limit: int
+) -> list[EndedSession]:
+    """At most `limit` of the sessions that started before."""
+    rows = await db.fetch(END_OF_APPLICATION, client_id, because.value, before, limit)
+    return [EndedSession(*row) for row in rows]
 
 
 async def list_live(db: Runner, user_id: UUID, *, before: UUID | None, limit: int) -> list[StoredSession]:
