@@ -14,7 +14,7 @@ from keystead.kernel.secrets import Secret
 from tests.support import throwaway
 from tests.support.databases import Urls
 from tests.support.people import PASSWORD, new_email, refresh, register
-from tests.support.server import serving
+from tests.support.server import serving_counted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -40,7 +40,7 @@ async def outside(postgres, valkey):
     urls = Urls(postgres.owner_url, postgres.runtime_url)
     await migrate(Secret(urls.owner), runtime_url=Secret(urls.runtime))
     async with (
-        serving(urls, workers=1, REDIS__URL=valkey.url, **QUICK) as server,
+        serving_counted(urls, workers=1, REDIS__URL=valkey.url, **QUICK) as server,
         httpx2.AsyncClient(base_url=server.base_url, timeout=20) as client,
     ):
         yield client

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.people import PASSWORD, new_email
-from tests.support.server import serving
+from tests.support.server import serving_counted
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ PATIENCE = 5.0
 
 @pytest.fixture(scope="module")
 async def worker(cluster):
-    async with cluster.clone() as urls, serving(urls) as server:
+    async with cluster.clone() as urls, serving_counted(urls) as server:
         yield server.workers[0]
         assert "Traceback" not in server.logs()
 
@@ -185,7 +185,7 @@ async def test_a_head_that_does_not_come_to_its_end_in_time_closes_the_connectio
     monkeypatch.setattr(f"{__name__}.PATIENCE", 1.0)
     async with (
         cluster.clone() as urls,
-        serving(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
+        serving_counted(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
         connect(server.workers[0]) as connection,
     ):
         await connection.send(get()[:-2])
@@ -197,7 +197,7 @@ async def test_a_connection_on_which_nothing_is_asked_is_closed_in_silence(clust
     monkeypatch.setattr(f"{__name__}.PATIENCE", 1.0)
     async with (
         cluster.clone() as urls,
-        serving(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
+        serving_counted(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
         connect(server.workers[0]) as connection,
     ):
         assert await connection.is_closed()
@@ -292,7 +292,7 @@ async def test_a_body_larger_than_a_head_may_be_leaves_the_connection_open(worke
 async def test_a_connection_that_rests_between_requests_hears_nothing(cluster):
     async with (
         cluster.clone() as urls,
-        serving(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
+        serving_counted(urls, SERVER__REQUEST_TIMEOUT_SECS="0.2") as server,
         connect(server.workers[0]) as connection,
     ):
         await connection.send(get())
@@ -306,7 +306,7 @@ async def test_a_connection_that_rests_between_requests_hears_nothing(cluster):
 
 async def test_garbage_after_a_request_closes_the_connection_and_breaks_nothing(cluster):
     """Whether the request before it was answered or not, its answer is not written into a closed connection."""
-    async with cluster.clone() as urls, serving(urls) as server:
+    async with cluster.clone() as urls, serving_counted(urls) as server:
         for _ in range(5):
             answer, is_closed = await only_answer(server.workers[0], get() + b"\0garbage\r\n\r\n")
             assert (answer.status in (200, 400), is_closed) == (True, True)

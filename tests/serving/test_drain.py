@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.support.people import PASSWORD, new_email, register
-from tests.support.server import serving
+from tests.support.server import serving_counted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -38,7 +38,7 @@ async def knock(port: int, seen: Counter[str]) -> None:
 
 
 async def test_a_stopping_server_is_not_ready_but_answers_until_the_drain_is_over(urls):
-    async with serving(urls, workers=1, SERVER__DRAIN_SECS="1", **QUICK) as server:
+    async with serving_counted(urls, workers=1, SERVER__DRAIN_SECS="1", **QUICK) as server:
         worker = server.workers[0]
         seen: Counter[str] = Counter()
         knocking = [asyncio.create_task(knock(worker.port, seen)) for _ in range(8)]
@@ -62,7 +62,7 @@ async def test_a_stopping_server_is_not_ready_but_answers_until_the_drain_is_ove
 async def test_what_is_under_way_is_finished(urls):
     slow = {"AUTH__ARGON2__MEMORY_KIB": "131072", "AUTH__ARGON2__ITERATIONS": "4"}
     async with (
-        serving(urls, workers=1, SERVER__DRAIN_SECS="0", **slow, **QUICK) as server,
+        serving_counted(urls, workers=1, SERVER__DRAIN_SECS="0", **slow, **QUICK) as server,
         httpx2.AsyncClient(base_url=server.base_url, timeout=30) as client,
     ):
         body = {"email": new_email(), "password": PASSWORD}
@@ -74,7 +74,7 @@ async def test_what_is_under_way_is_finished(urls):
 
 async def test_a_second_signal_ends_the_drain(urls):
     async with (
-        serving(urls, workers=1, SERVER__DRAIN_SECS="300", **QUICK) as server,
+        serving_counted(urls, workers=1, SERVER__DRAIN_SECS="300", **QUICK) as server,
         httpx2.AsyncClient(base_url=server.base_url) as client,
     ):
         await register(client)

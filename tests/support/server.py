@@ -154,8 +154,26 @@ class Server:
 
 @asynccontextmanager
 async def serving(urls: Urls, *, workers: int = 1, **configured: str) -> AsyncIterator[Server]:
-    """A running server; whatever of it still runs at the end of the block is stopped."""
-    environment = {**environment_for(urls, **configured), "KEYSTEAD_WORKERS": str(workers)}
+    """A running server; whatever of it still runs at the end of the block is stopped.
+
+    Coverage does not count its lines, which would take it twice as long: see `serving_counted`.
+    """
+    environment = environment_for(urls, **configured)
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)
+    async with _serving(environment, workers) as server:
+        yield server
+
+
+@asynccontextmanager
+async def serving_counted(urls: Urls, *, workers: int = 1, **configured: str) -> AsyncIterator[Server]:
+    """A running server for tests of what only the process does: coverage counts its lines."""
+    async with _serving(environment_for(urls, **configured), workers) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _serving(environment: dict[str, str], workers: int) -> AsyncIterator[Server]:
+    environment["KEYSTEAD_WORKERS"] = str(workers)
     with tempfile.TemporaryDirectory(prefix="keystead-server-") as folder:
         server = Server([Worker(environment, Path(folder), number) for number in range(workers)])
         try:
