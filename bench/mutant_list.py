@@ -29,10 +29,12 @@ _JUDGE = """        row = await self.db.fetch_row(
             ROTATE,
             claim.session_id,
             claim.generation,
-            self.lifetimes.reuse_window,
-            self.lifetimes.idle,
+            client_ids,
+            *lifetimes,
             current_request_id(),
             NOTICE_LIFETIME,
+            client_id,
+            is_tried,
         )
 """
 _JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
@@ -40,10 +42,12 @@ _JUDGE_ROLLED_BACK = """        async with self.db.begin() as tx:
                 ROTATE,
                 claim.session_id,
                 claim.generation,
-                self.lifetimes.reuse_window,
-                self.lifetimes.idle,
+                client_ids,
+                *lifetimes,
                 current_request_id(),
                 NOTICE_LIFETIME,
+                client_id,
+                is_tried,
             )
             if row and row["verdict"] == "reused":
                 raise RefreshRefused
@@ -68,10 +72,10 @@ MUTANTS = (
     _refresh(
         "the window is measured by the application's clock",
         ("from datetime import datetime\n", "from datetime import UTC, datetime\n"),
-        ("SELECT locked.*, keystead_now() AS now", "SELECT locked.*, $7::timestamptz AS now"),
+        ("SELECT locked.*, keystead_now() AS now", "SELECT locked.*, $11::timestamptz AS now"),
         (
             _JUDGE,
-            _JUDGE.replace("LIFETIME,\n        )", "LIFETIME,\n            datetime.now(UTC),\n        )"),
+            _JUDGE.replace("is_tried,\n        )", "is_tried,\n            datetime.now(UTC),\n        )"),
         ),
     ),
     _refresh(
@@ -91,21 +95,23 @@ MUTANTS = (
     _refresh("the epoch is ignored", (" AND s.epoch = i.epoch\n", "\n")),
     _refresh("a disabled user goes on", (" AND u.status = 'active' AND", " AND")),
     _refresh(
-        "an ended session goes on", ("s.ended_at IS NULL AND u.status", "u.status"), tests=(REFRESH, LOGIN)
+        "an ended session goes on",
+        ("s.ended_at IS NULL AND u.status = 'active' AND s.epoch", "u.status = 'active' AND s.epoch"),
+        tests=(REFRESH, LOGIN),
     ),
     _refresh("idle sessions live on", ("now >= idle_expires_at OR ", "")),
     _refresh(
         "a refresh extends the absolute life",
-        ("least(j.now + $4::interval, s.absolute_expires_at)", "j.now + $4::interval"),
+        ("least(j.now + j.idle, j.absolute_expires_at)", "j.now + j.idle"),
         (" OR now >= absolute_expires_at", ""),
     ),
     _refresh(
         "the token before the current one works for ever",
-        (" AND now < rotated_at + $3::interval", " AND $3::interval IS NOT NULL"),
+        (" AND now < rotated_at + reuse_window", " AND reuse_window IS NOT NULL"),
     ),
     _refresh(
         "a retry is taken for theft",
-        (" AND now < rotated_at + $3::interval", " AND now < rotated_at - $3::interval"),
+        (" AND now < rotated_at + reuse_window", " AND now < rotated_at - reuse_window"),
     ),
     _refresh(
         "reuse does not end the session",
@@ -120,6 +126,21 @@ MUTANTS = (
             "SET generation = CASE j.verdict WHEN 'rotated' THEN",
             "SET generation = CASE WHEN j.verdict <> 'reused' THEN",
         ),
+    ),
+    _refresh(
+        "another application's cookie is a credential",
+        ("AND ($9::text IS NULL OR s.client_id = $9)", "AND ($9::text IS NULL OR true)"),
+        tests=("tests/applications/test_belonging.py",),
+    ),
+    _refresh(
+        "a token that roles make too large is used up",
+        ("> {MAX_UNTRIED_BYTES} THEN 'untried'", "> 1000000 THEN 'untried'"),
+        tests=("tests/applications/test_claims.py",),
+    ),
+    _refresh(
+        "a shorter life counts from the next sign-in",
+        ("least(s.idle_expires_at, s.rotated_at + a.idle)", "s.idle_expires_at"),
+        tests=("tests/applications/test_applications.py",),
     ),
     _refresh("a token from the future is taken", ("ELSE 'from_the_future'\n", "ELSE 'rotated'\n")),
     Mutant(
