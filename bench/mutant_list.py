@@ -138,8 +138,13 @@ MUTANTS = (
         tests=("tests/applications/test_claims.py",),
     ),
     _refresh(
-        "a shorter life counts from the next sign-in",
+        "a shorter idle time counts from the next refresh",
         ("least(s.idle_expires_at, s.rotated_at + a.idle)", "s.idle_expires_at"),
+        tests=("tests/applications/test_applications.py",),
+    ),
+    _refresh(
+        "a shorter life counts from the next sign-in",
+        ("least(s.absolute_expires_at, s.created_at + a.absolute)", "s.absolute_expires_at"),
         tests=("tests/applications/test_applications.py",),
     ),
     _refresh("a token from the future is taken", ("ELSE 'from_the_future'\n", "ELSE 'rotated'\n")),

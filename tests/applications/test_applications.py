@@ -119,16 +119,37 @@ async def test_its_tokens_are_for_its_audience_and_live_as_long_as_it_says(clien
             assert refusal.value.reason is Reason.AUDIENCE
 
 
-async def test_cve_class_33_a_shorter_life_ends_sessions_at_their_next_use(client, core, admin, clock):
+@pytest.mark.parametrize("what", ["session_idle_days", "session_absolute_days"])
+async def test_cve_class_33_a_shorter_life_ends_sessions_at_their_next_use(client, core, admin, clock, what):
     await make(client, admin, session_idle_days=10, session_absolute_days=20)
-    people = [await register(client, client_id="shop") for _ in range(2)]
+    old, used = [await register(client, client_id="shop") for _ in range(2)]
     await clock.advance(timedelta(days=2))
-    kept = (await refresh(client, people[0].refresh_token)).json()
-    fresh = await sign_in_admin(client, core)
-    answer = await client.patch(f"{APPLICATIONS}/shop", json={"session_idle_days": 1}, headers=fresh)
+    kept = (await refresh(client, used.refresh_token)).json()
+    young = await register(client, client_id="shop")
+    later = await sign_in_admin(client, core)
+    shorter = {"session_idle_days": 1, what: 1}
+    await change(client, later, "shop", **shorter)
+    assert (await refresh(client, old.refresh_token)).status_code == 401
+    was_used = await refresh(client, kept["refresh_token"])
+    assert was_used.status_code == (200 if what == "session_idle_days" else 401)
+    answer = await refresh(client, young.refresh_token)
     assert answer.status_code == 200
-    assert (await refresh(client, people[1].refresh_token)).status_code == 401
-    assert (await refresh(client, kept["refresh_token"])).status_code == 200
+    assert 86400 - 60 <= answer.json()["refresh_expires_in"] <= 86400
+
+
+async def test_cve_class_33_a_shorter_window_counts_for_tokens_that_were_replaced_already(
+    client, admin, clock
+):
+    await make(client, admin, refresh_reuse_window_secs=600)
+    person = await register(client, client_id="shop")
+    pair = (await refresh(client, person.refresh_token)).json()
+    await clock.advance(timedelta(seconds=61))
+    assert (await refresh(client, person.refresh_token)).json()["refresh_token"] == pair["refresh_token"]
+    await change(client, admin, "shop", refresh_reuse_window_secs=60)
+    assert (await refresh(client, person.refresh_token)).status_code == 401
+    assert (
+        await refresh(client, pair["refresh_token"])
+    ).status_code == 401  # somebody else held the one before
 
 
 async def test_deleting_it_ends_its_sessions_and_its_name_is_never_given_again(client, admin):
