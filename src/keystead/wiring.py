@@ -370,7 +370,7 @@ def _development_verbs(parts: _Parts) -> DevelopmentVerbs:
             parts.start_session,
             parts.issue_token_pair,
         ),
-        seed=Seed(parts.hasher, ImportUsers(db, vault, JudgeIncoming(vault))),
+        seed=Seed(db, parts.hasher, ImportUsers(db, vault, JudgeIncoming(vault))),
     )
 
 

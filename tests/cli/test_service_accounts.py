@@ -1,14 +1,9 @@
-"""`keystead service-accounts` and `keystead dev`, as they are typed."""
+"""`keystead service-accounts`, as it is typed."""
 
 import json
 
-import jwt as pyjwt
 import pytest
 
-from keystead.accounts.develop import SEED_PASSWORD
-from keystead.kernel.caller import Permission
-from keystead.wiring import open_core
-from tests.conftest import settings_for
 from tests.support.assertions import private_key
 
 pytestmark = pytest.mark.anyio
@@ -64,59 +59,3 @@ async def test_a_mistake_is_named_with_its_mend(keystead, arguments, code, word)
     done = await keystead("service-accounts", *arguments)
     assert done.returncode == code, done.stderr
     assert word in done.stderr
-
-
-async def test_a_token_for_development_is_one_that_keystead_takes(keystead, urls):
-    done = await keystead("dev", "token", "--user", "dev@example.com", "--role", "admin", "--role", "user")
-    assert done.returncode == 0, done.stderr
-    token = done.stdout.strip()
-    claims = pyjwt.decode(token, options={"verify_signature": False})
-    assert (claims["roles"], claims["amr"]) == (["admin", "user"], ["dev"])
-    async with open_core(settings_for(urls)) as running:
-        identity = await running.core.auth.identify(token)
-        assert str(identity.caller.user_id) == claims["sub"]
-        assert identity.caller.may(Permission.ROLES_WRITE)
-    again = await keystead("dev", "token", "--user", "dev@example.com", "--json")
-    assert (
-        pyjwt.decode(json.loads(again.stdout)["access_token"], options={"verify_signature": False})["sub"]
-        == claims["sub"]
-    )
-
-
-async def test_made_up_people_are_there_once(keystead, urls):
-    for added in (30, 0):
-        done = await keystead("dev", "seed", "--users", "30")
-        assert done.returncode == 0, done.stderr
-        assert f"added {added} of 30 people" in done.stdout
-        assert SEED_PASSWORD in done.stdout
-
-
-async def test_production_knows_none_of_it(keystead):
-    production = {
-        "APP_ENV": "production",
-        "APP_SERVER__PUBLIC_URL": "https://id.example",
-        "APP_AUTH__ARGON2__MEMORY_KIB": "19456",
-        "APP_AUTH__ARGON2__ITERATIONS": "2",
-        "APP_AUTH__JWT_SECRET": "Vq8eH2mZ0sKx7LwT4nRb9uYc3GjPdAf6",
-    }
-    for arguments in (("token", "--user", "a@example.com"), ("seed",), ("reset", "--yes")):
-        done = await keystead("dev", *arguments, **production)
-        assert done.returncode == 2, done.stderr
-        assert "not for production" in done.stderr
-
-
-async def test_only_the_embedded_database_is_emptied(keystead):
-    done = await keystead("dev", "reset", "--yes")
-    assert (done.returncode, "not the embedded one" in done.stderr) == (2, True)
-
-
-async def test_production_wires_no_way_around_a_proof(urls):
-    settings = settings_for(
-        urls,
-        ENV="production",
-        SERVER__PUBLIC_URL="https://id.example",
-        AUTH__ARGON2__MEMORY_KIB="19456",
-        AUTH__ARGON2__ITERATIONS="2",
-    )
-    async with open_core(settings) as running:
-        assert running.core.development is None

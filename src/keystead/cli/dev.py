@@ -1,8 +1,10 @@
 """`keystead dev`: for whoever builds on Keystead. Refused in production."""
 
+import asyncio
 import json
-import shutil
+import shlex
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -11,19 +13,23 @@ from keystead.auth.token_pair import TokenPair
 from keystead.cli.progress import Meter
 from keystead.cli.running import EXIT_CANNOT_START, explained, fail, load_settings, with_core
 from keystead.core import Core, DevelopmentVerbs
-from keystead.embedded.errors import EmbeddedError
-from keystead.embedded.folder import DataFolder
 from keystead.kernel.errors import CannotStart
+from keystead.operations.reset import Reset
+from keystead.serving.instance import attached, owner_url
+from keystead.serving.prepare import ensure_schema
 from keystead.settings import Settings
 
 app = typer.Typer(
-    help="Tokens and made-up people for development. Refused in production.", no_args_is_help=True
+    help="Tokens, made-up people and a fresh start, for development. Refused in production.",
+    no_args_is_help=True,
 )
 
 
 @app.command()
 def token(
-    user: Annotated[str, typer.Option("--user", help="The address; made if nobody has it.")],
+    user: Annotated[
+        str, typer.Option("--user", help="An address, of somebody who is made if nobody has it; or an id.")
+    ],
     *,
     role: Annotated[
         list[str] | None, typer.Option("--role", help="A role to have: with any, they have just these.")
@@ -54,7 +60,7 @@ def token(
 def seed(
     users: Annotated[int, typer.Option(min=1, max=MAX_SEED, help="How many people there should be.")] = 100,
 ) -> None:
-    """Make up people: some disabled, some unverified, one administrator. Run again, it adds nobody twice."""
+    """Make up people: one administrator, some of support, some disabled, some unverified. Nobody is added twice."""
     _require_development(load_settings())
 
     async def act(core: Core) -> int:
@@ -74,28 +80,44 @@ def seed(
 def reset(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    external: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Empty a database that is not embedded, if this is its name."),
+    ] = None,
 ) -> None:
-    """Delete everything that the embedded servers hold; the next start begins anew."""
+    """Delete everybody and everything of theirs. Schema and keys stay, so a server that runs goes on."""
     settings = load_settings()
     _require_development(settings)
-    if settings.database.url is not None:
-        message = "the database is not the embedded one: empty it yourself, then run keystead migrate"
-        raise fail(message, EXIT_CANNOT_START)
-    folder = settings.embedded.data_dir
-    if not folder.exists():
-        typer.echo(f"There is nothing in {folder}.")
+    place = _place(settings, external)
+    if settings.database.url is None and not settings.embedded.data_dir.exists():
+        typer.echo(f"There is nothing in {place}.")
         return
-    if not yes:
-        typer.confirm(f"Delete everything in {folder}?", abort=True)
-    with explained():
-        try:
-            with DataFolder.open(folder) as held:
-                for each in held.path.iterdir():
-                    if each.is_dir():
-                        shutil.rmtree(each)
-        except EmbeddedError as error:  # AlreadyRunning, above all
-            raise CannotStart(str(error)) from error
-    typer.echo(f"{folder} is empty: the next start begins anew.")
+    with explained(), attached(settings) as complete:
+        asyncio.run(ensure_schema(complete))
+        wipe = Reset(owner_url(complete))
+        count = asyncio.run(wipe.count())
+        people = "1 account" if count == 1 else f"{count:,} accounts"
+        if not yes:
+            typer.confirm(f"Delete {people} and everything else in {place}?", abort=True, err=True)
+        asyncio.run(wipe())
+    typer.echo(f"deleted {people} and everything else in {place}")
+
+
+def _place(settings: Settings, external: str | None) -> str:
+    """The database in words. Leaves the command unless it is embedded, or the one that was named."""
+    if settings.database.url is None:
+        if external is not None:
+            raise fail("the database is the embedded one: leave --external out", EXIT_CANNOT_START)
+        return str(settings.embedded.data_dir.absolute())
+    parts = urlsplit(settings.database.url.reveal())
+    name = unquote(parts.path.lstrip("/"))
+    place = f"the database {name} at {parts.hostname or 'a socket of this machine'}"
+    if external != name:
+        message = (
+            f"{place} is not the embedded one: to empty it all the same, add --external {shlex.quote(name)}"
+        )
+        raise fail(message, EXIT_CANNOT_START)
+    return place
 
 
 def _require_development(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from keystead.kernel.config import ConfigError
 from keystead.kernel.errors import CannotStart, Refusal
 from keystead.kernel.telemetry import configure_logging
 from keystead.serving.instance import attached
+from keystead.serving.prepare import ensure_schema
 from keystead.settings import Settings, load
 from keystead.wiring import open_core
 
@@ -45,6 +46,7 @@ def with_core(act: Callable[[Core], Awaitable[T]]) -> T:
     """Run `act` on a core over the configured servers, or over the embedded ones that run now."""
 
     async def run(settings: Settings) -> T:
+        await ensure_schema(settings)
         async with open_core(settings) as running:
             return await act(running.core)
 

@@ -61,6 +61,7 @@ REPLACE_ROLE = """
  RETURNING name
 """
 DELETE_ROLE = "DELETE FROM roles WHERE name = $1 AND NOT is_built_in RETURNING name"
+DELETE_DEFINED = "DELETE FROM roles WHERE NOT is_built_in"
 ADVANCE_VERSION = "UPDATE authorization_state SET version = version + 1"
 READ_DEFINITIONS = """
     SELECT a.version, r.name, r.permissions
@@ -157,6 +158,11 @@ async def replace(db: Runner, name: str, *, description: str, permissions: froze
 async def delete(db: Runner, name: str) -> bool:
     """False where it is built in, or there is none. Whoever holds it holds it no more."""
     return await db.fetch_row(DELETE_ROLE, name) is not None
+
+
+async def delete_defined(db: Runner) -> None:
+    """Every role that is not built in. Whoever held one holds it no more."""
+    await db.execute(DELETE_DEFINED)
 
 
 async def advance_version(db: Runner) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from keystead.kernel.migrate import migrate, require_current
+from keystead.kernel.migrate import SchemaBehind, migrate, require_current
 from keystead.serving.instance import owner_url, runtime_url
 from keystead.settings import Settings
 from keystead.wiring import open_core
@@ -14,6 +14,16 @@ def prepare(settings: Settings) -> None:
     Raises CannotStart for what the operator must mend, Unavailable when the database went away meanwhile.
     """
     asyncio.run(_prepare(settings))
+
+
+async def ensure_schema(settings: Settings) -> None:
+    """For a command, which may be the first thing that is run: as `prepare`, but only where something is pending."""
+    try:
+        await require_current(runtime_url(settings))
+    except SchemaBehind:
+        if not settings.database.migrate_on_start:
+            raise
+        await migrate(owner_url(settings), runtime_url=runtime_url(settings))
 
 
 async def _prepare(settings: Settings) -> None:

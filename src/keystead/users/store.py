@@ -77,6 +77,7 @@ LIST_OF_ADDRESS_FOR_UPDATE = f"""
      ORDER BY u.status = 'pending', u.created_at DESC
        FOR NO KEY UPDATE OF u
 """  # noqa: S608 - constants of ours
+COUNT = "SELECT count(*) FROM users WHERE status <> 'erased'"
 FIND = f"""
     SELECT {STORED_USER_COLUMNS}
       FROM users u JOIN data_keys k ON k.owner_id = u.id
@@ -247,6 +248,12 @@ async def list_by_email_for_update(db: Runner, email_index: bytes) -> list[Store
 async def list_of_address_for_update(db: Runner, user_id: UUID) -> list[StoredUser]:
     """As `list_by_email_for_update`, of the address that this user has."""
     return [StoredUser(*row) for row in await db.fetch(LIST_OF_ADDRESS_FOR_UPDATE, user_id)]
+
+
+async def count(db: Runner) -> int:
+    """Users of any status but erased: reads the whole table."""
+    row = await db.fetch_row(COUNT)
+    return int(row[0]) if row else 0
 
 
 async def find(db: Runner, user_id: UUID) -> StoredUser | None:
