@@ -12,7 +12,7 @@ from keystead.core import Core
 from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.contract.service import login
-from tests.support.browser import LEAST_CONTRAST, shoot
+from tests.support.browser import LEAST_CONTRAST, shoot, site
 from tests.support.journeys import JOURNEYS, NEW_PASSWORD, Journey
 from tests.support.mailbox import Mailbox, link_in, mailbox
 from tests.support.people import make_user, new_email
@@ -62,7 +62,14 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-async def place(cluster, browser):
+def welcome():
+    """Where people go on: a page of the application's own."""
+    with site("<h1>Welcome</h1>") as port:
+        yield f"http://localhost:{port}/welcome?from=keystead"
+
+
+@pytest.fixture(scope="module")
+async def place(cluster, browser, welcome):
     async with mailbox() as box, cluster.clone() as urls:
         configured = {
             "AUTH__REQUIRE_VERIFIED_EMAIL": "true",
@@ -71,6 +78,7 @@ async def place(cluster, browser):
             "MAIL__SECURITY": "none",
             "MAIL__PRODUCT": PRODUCT,
             "SERVER__PUBLIC_URL": "http://id.keystead.localhost:{port}",
+            "APPLICATIONS__DEFAULT__REDIRECT_URLS": welcome,
         }
         async with (
             serving(urls, workers=1, **configured) as server,
@@ -104,6 +112,18 @@ async def test_a_link_is_followed_with_a_click(place, name):
         await page.goto(link)
         assert await page.inner_text("h1") == "This link is not valid any more"
         await shoot(page, f"{name}-gone")
+
+
+async def test_whoever_is_done_goes_on_and_where_they_go_learns_no_link(place, welcome):
+    link, _ = await place.start("verify")
+    async with place.open(link) as page:
+        assert await page.locator("main a").count() == 0
+        await leave(page, page.click("button"))
+        assert await page.inner_text("main a") == f"Continue to {PRODUCT}"
+        async with page.expect_request(welcome) as asked:
+            await leave(page, page.click("main a"))
+        assert (page.url, await page.inner_text("h1")) == (welcome, "Welcome")
+        assert "referer" not in await (await asked.value).all_headers()
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
