@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from keystead.applications import store
 from keystead.applications.book import Applications
@@ -271,6 +272,18 @@ async def test_one_that_cannot_be_read_is_left_out_and_can_be_mended(client, adm
         assert (await client.get(f"{APPLICATIONS}/shop", headers=admin)).status_code == 404
     mend = {"audience": "https://shop.example"}
     assert (await client.patch(f"{APPLICATIONS}/shop", json=mend, headers=admin)).status_code == 200
+
+
+async def test_what_did_not_change_is_not_read_again_and_not_complained_about_again(db, urls):
+    await db.execute("INSERT INTO applications (client_id, definition) VALUES ('shop', '{\"mode\": 1}')")
+    book = Applications(db, defaults_of(settings_for(urls)), configured_applications(settings_for(urls)))
+    with capture_logs() as logged:
+        for _ in range(3):
+            await book.refresh()
+        await db.execute("UPDATE applications SET definition = '{}'")
+        await book.refresh()
+    assert [entry["event"] for entry in logged] == ["application.unusable"]
+    assert book.find("shop") is not None
 
 
 async def test_what_a_version_to_come_added_survives_a_change_by_this_one(client, admin, db):

@@ -45,6 +45,7 @@ class Applications:
         }
         self.accepted: frozenset[str] = frozenset()
         self._copy = FreshCopy("applications", self._read_all, every=REFRESH_INTERVAL)
+        self._rows: list[StoredApplication] = []
         self._hold({})
 
     async def refresh(self) -> None:
@@ -104,7 +105,10 @@ class Applications:
         return found
 
     async def _read_all(self) -> None:
-        self._hold(self._read(await store.list_all(self._db)))
+        rows = await store.list_all(self._db)
+        if rows != self._rows:
+            self._hold(self._read(rows))
+            self._rows = rows
 
     def _hold(self, stored: Mapping[str, ApplicationRecord]) -> None:
         self._records = dict(sorted({**stored, **self._configured}.items()))
