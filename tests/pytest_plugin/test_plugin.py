@@ -76,19 +76,42 @@ def test_all_its_parts_are_there_and_nothing_went_wrong(keystead):
 """
 
 
+WITHOUT_THE_SERVER = """
+import sys
+sys.modules["keystead"] = None
+
+def test_the_local_issuer_needs_no_keystead(keystead_issuer):
+    assert keystead_issuer.token()
+
+def test_the_server_is_missing(keystead):
+    pass
+"""
+
+
 def test_their_tests_run_with_an_issuer_and_with_the_real_thing(tmp_path, environ, cache):
-    (tmp_path / "test_theirs.py").write_text(THEIRS)
     was_prepared = any(cache.glob("pytest-keystead/*/postgres"))
+    done = run(THEIRS, tmp_path, environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "16 passed" in done.stdout
+    assert ("preparing a database, once" in done.stdout + done.stderr) is not was_prepared
+
+
+def test_without_the_server_the_issuer_works_and_the_other_fixture_says_what_to_install(tmp_path, environ):
+    done = run(WITHOUT_THE_SERVER, tmp_path, environ)
+    assert "1 passed, 1 error" in done.stdout
+    assert "pip install 'pytest-keystead[keystead]'" in done.stdout
+
+
+def run(tests, folder, environ):
+    """Without this repository's own settings."""
+    (folder / "test_theirs.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_keystead.plugin", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)],
-        cwd=tmp_path,
+    return subprocess.run(
+        [*command, "-c", os.devnull, "--rootdir", str(folder), str(folder)],
+        cwd=folder,
         env=environ,
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "16 passed" in done.stdout
-    assert ("preparing a database, once" in done.stdout + done.stderr) is not was_prepared

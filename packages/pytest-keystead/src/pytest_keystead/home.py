@@ -5,6 +5,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 _LOCKS = ("postgres.lock", "valkey.lock")
 _FOLDER_GOES = 90.0  # seconds
@@ -12,7 +14,7 @@ _UNDERTAKER = Path(__file__).with_name("undertaker.py")
 
 
 class Home:
-    """`path` is below the folder for temporary files. A process of its own removes it."""
+    """`path` is below the folder for temporary files. A process of its own removes it. Use it as a context."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="pytest-keystead-"))
@@ -30,7 +32,12 @@ class Home:
         finally:
             os.close(read_end)
 
-    def remove(self) -> None:
-        """Once nothing runs in it any more."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """When this returns, the folder is gone. Nothing may run in it any more."""
         os.close(self._lifeline)
         self._undertaker.wait(_FOLDER_GOES)

@@ -5,8 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata, resources
 from pathlib import Path
 from time import time
@@ -15,6 +15,7 @@ from keystead.embedded.account import Account
 from keystead.embedded.lock import Lock
 from keystead.embedded.postgres import THROW_AWAY, PostgresServer
 from keystead.embedded.programs import PostgresPrograms
+from pytest_keystead.home import Home
 
 ADMINISTRATOR = "administrator@keystead.example"
 PASSWORD = "a password of throw-away people, who are gone with the run that made them"
@@ -58,18 +59,19 @@ def environment(server: PostgresServer, settings: Mapping[str, str]) -> dict[str
 
 def prepared(programs: PostgresPrograms, settings: Mapping[str, str], tell: Callable[[str], None]) -> Path:
     """A folder with a migrated cluster, a signing key and an administrator. Raises CannotStart."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-keystead"
     special = {name: settings[name] for name in AT_PREPARATION if name in settings}
-    folder = base / _key(programs, special)
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pytest-keystead"
         base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = base / _key(programs, special)
         if not folder.is_dir():
             _make_alone(folder, programs, special, tell)
-        os.utime(folder)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where the user's home is
         raise CannotStart(
-            f"{base} must be a folder to write to; set XDG_CACHE_HOME to one: {error}"
+            f"the cache cannot be used; set XDG_CACHE_HOME to a folder to write to: {error}"
         ) from error
+    with suppress(OSError):  # a cache that is only read serves as well
+        os.utime(folder)
     return folder
 
 
@@ -98,14 +100,12 @@ def _make_alone(
 
 
 def _make(folder: Path, programs: PostgresPrograms, settings: Mapping[str, str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="pytest-keystead-") as name:
-        home = Path(name)
-        home.chmod(0o711)  # servers of root run as another user
-        server = PostgresServer(home, programs, options=OPTIONS)
+    with Home() as home:
+        server = PostgresServer(home.path, programs, options=OPTIONS)
         server.start()
         try:
             server.wait_until_ready()
-            _prepare(home, server, settings)
+            _prepare(home.path, server, settings)
         finally:
             server.stop()
         unfinished = folder.with_suffix(".new")

@@ -108,9 +108,7 @@ class ThrowAwayKeystead:
         pg_bin = os.environ.get("PG_BIN")
         programs = PostgresPrograms.find(Path(pg_bin) if pg_bin else None)
         source = prepared(programs, settings, tell)
-        home = Home()
-        stack.callback(home.remove)
-        self.home = home.path
+        self.home = stack.enter_context(Home()).path
         self._log = self.home / "keystead.log"
         postgres = PostgresServer(self.home, programs, options=OPTIONS)
         valkey = ValkeyServer(self.home, ValkeyProgram.find())
