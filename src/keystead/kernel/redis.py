@@ -3,8 +3,8 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from datetime import timedelta
-from time import monotonic
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,9 @@ from keystead.kernel.errors import Unavailable
 from keystead.kernel.secrets import Secret
 
 log = structlog.get_logger("redis")
+
+# A process that was busy elsewhere for that long has not read what arrived meanwhile: it does so before it gives up.
+_LAST_LOOK = 0.002
 
 
 class RedisUnavailable(Unavailable):
@@ -70,10 +73,21 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+class Script:
+    """A Lua script, which the server is sent once and then knows by its digest."""
+
+    __slots__ = ("digest", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest: bytes | None = None
+
+
 class Redis:
     """`await redis.call("PING")`; many calls share one connection and overlap.
 
-    After a failure the breaker refuses calls at once for `retry_after`, then lets one through to try again.
+    A call costs at most `timeout`. After a failure every call is refused at once, until the server has answered again:
+    it is tried in the background, every `retry_after`.
     """
 
     def __init__(
@@ -82,26 +96,31 @@ class Redis:
         *,
         timeout: timedelta = timedelta(milliseconds=50),
         connect_timeout: timedelta = timedelta(seconds=1),
-        retry_after: timedelta = timedelta(seconds=1),
+        retry_after: timedelta = timedelta(milliseconds=500),
     ) -> None:
         self._url = url
         self._timeout = timeout.total_seconds()
         self._connect_timeout = connect_timeout.total_seconds()
         self._retry_after = retry_after.total_seconds()
         self._connection: _Connection | None = None
-        self._connecting = asyncio.Lock()
-        self._closed_until = 0.0
+        self._connecting: asyncio.Task[_Connection] | None = None
+        self._is_away = False
+
+    @property
+    def is_away(self) -> bool:
+        """Whether calls are refused because the last one failed."""
+        return self._is_away
 
     async def call(self, *command: str | bytes | float) -> object:
         """The reply. Raises RedisUnavailable within the timeout, RedisError for an error reply."""
-        if monotonic() < self._closed_until:
+        if self._is_away:
             raise RedisUnavailable
         try:
             connection = self._connection
             if connection is None or not connection.is_open:
-                connection = await self._connect()
-            async with asyncio.timeout(self._timeout):
-                reply = await connection.send(*command)
+                async with asyncio.timeout(self._timeout):
+                    connection = await asyncio.shield(self._start_connecting())
+            reply = await self._within_time(connection.send(*command))
         except (OSError, TimeoutError, hiredis.HiredisError) as error:
             self._trip(error)
             raise RedisUnavailable from error
@@ -109,25 +128,66 @@ class Redis:
             raise RedisError(str(reply))
         return reply
 
+    async def run(
+        self, script: Script, keys: Sequence[bytes], arguments: Sequence[str | bytes | float]
+    ) -> object:
+        """What the script returns. Raises as `call` does."""
+        if script.digest is not None:
+            try:
+                return await self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            except RedisError as error:
+                if not str(error).startswith("NOSCRIPT"):  # it was restarted, or flushed
+                    raise
+        script.digest = cast(bytes, await self.call("SCRIPT", "LOAD", script.text))
+        return await self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+
     async def close(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._connection is not None:
             self._connection.close()
 
+    async def _within_time(self, future: "asyncio.Future[object]") -> object:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._timeout, lambda: loop.call_later(_LAST_LOOK, _expire, future))
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
     def _trip(self, error: Exception) -> None:
         log.warning("redis.unavailable", error=type(error).__name__)
-        self._closed_until = monotonic() + self._retry_after
+        self._is_away = True
         if self._connection is not None:
             # Replies to what timed out may still come: they must not be taken for those of later calls.
             self._connection.close()
             self._connection = None
+        self._connecting = self._start_connecting()
+
+    def _start_connecting(self) -> "asyncio.Task[_Connection]":
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+        return self._connecting
 
     async def _connect(self) -> _Connection:
-        async with self._connecting:
-            if self._connection is not None and self._connection.is_open:
-                return self._connection
-            async with asyncio.timeout(self._connect_timeout):
-                self._connection = await _open(self._url.reveal())
-            return self._connection
+        """A connection over which the server has answered, however long it takes."""
+        while True:
+            try:
+                async with asyncio.timeout(self._connect_timeout):
+                    connection = await _open(self._url.reveal())
+            except (OSError, TimeoutError, hiredis.HiredisError):
+                self._is_away = True
+                await asyncio.sleep(self._retry_after)
+                continue
+            if self._is_away:
+                log.info("redis.back")
+            self._connection, self._is_away = connection, False
+            return connection
+
+
+def _expire(future: "asyncio.Future[object]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 async def _open(url: str) -> _Connection:
