@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from keystead.hooks import call
-from keystead.hooks.breaker import RECENT
-from keystead.hooks.destination import Destinations
 from keystead.hooks.types import HookPoint, HookUnavailable, OnFailure
+from keystead.outgoing import line
+from keystead.outgoing.breaker import RECENT
+from keystead.outgoing.destination import Destinations
 from tests.support.receiver import KEY, LOOPBACK, Receiver, hook, hooks_of
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_a_call_in_the_clear_does_not_leave_the_networks_that_are_allowed(
 
 
 async def test_a_slow_hook_holds_up_no_other(receiver, raw, monkeypatch):
-    monkeypatch.setattr(call, "MAX_AT_ONCE", 3)
+    monkeypatch.setattr(line, "MAX_AT_ONCE", 3)
     raw(*ENDLESS["silence"])
     quick = Receiver()
     monkeypatch.setattr(quick, "respond", lambda handler: handler.send_error(404), raising=False)
@@ -159,7 +159,7 @@ async def test_a_slow_hook_holds_up_no_other(receiver, raw, monkeypatch):
 
 
 async def test_calls_that_found_no_place_are_not_held_against_the_service(receiver, monkeypatch):
-    monkeypatch.setattr(call, "MAX_AT_ONCE", 1)
+    monkeypatch.setattr(line, "MAX_AT_ONCE", 1)
     hooks = hooks_of(hook(receiver.url, on_failure=OnFailure.ALLOW, seconds=0.5))
     before = value("hook_calls_total", outcome="busy")
     receiver.delay = (
@@ -174,7 +174,7 @@ async def test_calls_that_found_no_place_are_not_held_against_the_service(receiv
 
 
 async def test_who_gives_up_costs_no_place(receiver, raw, monkeypatch):
-    monkeypatch.setattr(call, "MAX_AT_ONCE", 2)
+    monkeypatch.setattr(line, "MAX_AT_ONCE", 2)
     raw(*ENDLESS["silence"])
     hooks = hooks_of(hook(receiver.url))
     for _ in range(3):

@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from keystead.hooks.call import Hooks
-from keystead.hooks.destination import Destinations
 from keystead.hooks.types import Hook, HookPoint, OnFailure
 from keystead.kernel.clock import Clock
 from keystead.kernel.secrets import Secret
+from keystead.outgoing.destination import Destinations
 
 KEY = base64.b64encode(b"a secret of thirty-two bytes ....").decode()
 LOOPBACK = Destinations((ipaddress.ip_network("127.0.0.0/8"),))

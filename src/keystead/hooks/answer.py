@@ -6,43 +6,30 @@ from types import MappingProxyType
 from typing import Any
 
 from keystead.hooks.types import HookAnswer, HookRefused
-from keystead.kernel import strict_json
+from keystead.outgoing.line import Answer, BadAnswer
 
-MAX_ANSWER_BYTES = 16 * 1024
-MAX_ANSWER_DEPTH = 6
 MAX_WORDS = 200
 
 GO_ON = HookAnswer(MappingProxyType({}))
 _REASON = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
-class HookFailed(Exception):
-    """It did not answer as a hook does; the text says why and holds nothing of the answer."""
-
-
-def read_answer(status: int, media_type: bytes, data: bytes) -> HookAnswer:
-    """Raises HookRefused, HookFailed."""
-    if status == 204 or (status == 200 and not data):
+def read_answer(answer: Answer) -> HookAnswer:
+    """Raises HookRefused, BadAnswer."""
+    if answer.status == 204 or (answer.status == 200 and not answer.data):
         return GO_ON
-    if status != 200:
-        raise HookFailed(f"status {status}")
-    if media_type.partition(b";")[0].strip().lower() != b"application/json":
-        raise HookFailed("the answer is no JSON")
-    try:
-        members = strict_json.loads(data, max_depth=MAX_ANSWER_DEPTH)
-    except strict_json.JsonRejected as error:
-        raise HookFailed(str(error)) from None
-    if not isinstance(members, dict):
-        raise HookFailed("the answer is no object")
+    if answer.status != 200:
+        raise BadAnswer(f"status {answer.status}")
+    members = answer.read_object()
     match members:
         case {"action": "refuse"}:
             raise HookRefused(**_words(members))
         case {"action": action} if action != "allow":
-            raise HookFailed("the action is neither allow nor refuse")
+            raise BadAnswer("the action is neither allow nor refuse")
         case {"claims": dict() as claims}:
             return HookAnswer(claims)
         case {"claims": _}:
-            raise HookFailed("the claims are no object")
+            raise BadAnswer("the claims are no object")
         case _:
             return GO_ON
 

@@ -9,9 +9,9 @@ from ipaddress import ip_network
 from keystead.applications.definition import find_faults, is_origin
 from keystead.hooks.signature import is_strong
 from keystead.hooks.types import HookPoint
-from keystead.hooks.url import find_fault
 from keystead.kernel import config
 from keystead.kernel.secrets import Secret
+from keystead.outgoing.url import find_fault
 from keystead.settings.applications import defaults_of, definition_of
 from keystead.settings.sections import Profile, Settings
 
@@ -85,7 +85,7 @@ def _find_bad_hooks(settings: Settings) -> Iterator[str]:
             if section.secret is not None:
                 yield f"{key}.secret is set and {key}.url is not: nothing would be called."
             continue
-        if fault := find_fault(section.url, allowed):
+        if fault := find_fault(section.url, allowed, allowed_by="hooks.allow_private"):
             yield f"{key}.url {fault}."
         if section.secret is None:
             yield f"{key}.secret is not set: without it nobody can tell our calls from others."

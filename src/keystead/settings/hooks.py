@@ -3,8 +3,8 @@
 from datetime import timedelta
 from ipaddress import ip_network
 
-from keystead.hooks.destination import Destinations
 from keystead.hooks.types import Hook, HookPoint, OnFailure
+from keystead.outgoing.destination import Destinations
 from keystead.settings.sections import Settings
 
 

@@ -1,4 +1,4 @@
-"""The connections of hooks: to addresses that were judged, with nothing left open."""
+"""The connections: to addresses that were judged, with nothing left open."""
 
 import ssl
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import Any
 
 from httpcore2 import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream, ConnectError
 
-from keystead.hooks.destination import Destinations
+from keystead.outgoing.destination import Destinations
 
 
 class GuardedBackend(AsyncNetworkBackend):

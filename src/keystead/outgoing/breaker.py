@@ -1,4 +1,4 @@
-"""A breaker: a hook that keeps failing is left alone for a while, and then tried once."""
+"""A breaker: a service that keeps failing is left alone for a while, and then tried once."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +11,7 @@ REST = timedelta(seconds=10)
 
 
 class Breaker:
-    """Of one hook in one process. It opens after five failures in a row, or when half of the last twenty failed."""
+    """Of one service in one process. It opens after five failures in a row, or when half of the last twenty failed."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now

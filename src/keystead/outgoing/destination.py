@@ -1,4 +1,4 @@
-"""Which addresses a hook may reach: a name is resolved once, and every address of it judged."""
+"""Which addresses a call may reach: a name is resolved once, and every address of it judged."""
 
 import asyncio
 import socket
@@ -37,7 +37,7 @@ _LAST_32_BITS = (1 << 32) - 1
 
 
 class AddressForbidden(Exception):
-    """A name that leads, at least in part, to where a hook must not go."""
+    """A name that leads, at least in part, to where no call must go."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -68,7 +68,7 @@ class Destinations:
         """The addresses to try. Raises AddressForbidden if any of the name's addresses is one to keep away from."""
         found = [ip_address(text.partition("%")[0]) for text in await self.resolve(host, port)]
         if not found or not all(map(self.admits, found)):
-            raise AddressForbidden(f"{host} leads to an address where this hook may not go")
+            raise AddressForbidden(f"{host} leads to an address where this call may not go")
         return list(dict.fromkeys(found))
 
     def admits(self, address: Address) -> bool:
