@@ -361,7 +361,7 @@ async def test_a_database_that_is_not_there_is_explained(process, written):
         "users", "import", written(auth0()), APP_DATABASE__URL="postgresql://x:hunter2@127.0.0.1:1/x"
     )
     assert refused.returncode == 2
-    assert "not available" in refused.stderr
+    assert "cannot be used" in refused.stderr
     assert "hunter2" not in refused.stderr
 
 
