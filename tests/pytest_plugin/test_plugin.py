@@ -18,7 +18,7 @@ SHOP = "https://shop.example"
 
 @pytest.fixture(scope="session")
 def keystead_settings():
-    return {"APPLICATIONS__SHOP__AUDIENCE": SHOP, "AUTH__SIGNING_ALGORITHM": "ES256"}
+    return {"APPLICATIONS__SHOP__AUDIENCE": SHOP, "AUTH__SIGNING_ALGORITHM": "ES256", "AUTH__MAX_SESSIONS": 50}
 
 def test_the_local_issuer(keystead_issuer):
     verifier = Verifier(keystead_issuer.url, AUDIENCE, clock=keystead_issuer.clock)

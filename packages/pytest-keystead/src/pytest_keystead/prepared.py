@@ -54,7 +54,7 @@ def environment(server: PostgresServer, settings: Mapping[str, str]) -> dict[str
         "LOGGING__LEVEL": "warning",
         "REDIS__URL": "unix:///nowhere/valkey.sock",
     }
-    return inherited | {f"APP_{name}": value for name, value in (ours | dict(settings)).items()}
+    return inherited | {f"APP_{name}": str(value) for name, value in (ours | dict(settings)).items()}
 
 
 def prepared(programs: PostgresPrograms, settings: Mapping[str, str], tell: Callable[[str], None]) -> Path:
@@ -76,9 +76,12 @@ def prepared(programs: PostgresPrograms, settings: Mapping[str, str], tell: Call
 
 
 def copy(source: Path, target: Path) -> None:
-    """With owners and modes; as a clone where the file system can."""
+    """With owners and modes; as a clone where the file system can. Raises CannotStart."""
     options = ["-a", "--reflink=auto"] if sys.platform == "linux" else ["-a"]
-    subprocess.run(["cp", *options, str(source), str(target)], check=True)  # noqa: S607 - whichever the machine has
+    command = ["cp", *options, str(source), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CannotStart(f"{source} could not be copied: {done.stderr.strip()[-_LAST_WORDS:]}")
 
 
 def _make_alone(
