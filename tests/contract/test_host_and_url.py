@@ -147,14 +147,29 @@ async def test_the_issuer_and_every_link_come_from_the_settings(cluster):
         }
 
 
-async def test_the_logged_address_is_the_peers_unless_a_trusted_proxy_says_otherwise(cluster):
-    for proxies, logged in (("", "127.0.0.1"), ("127.0.0.0/8", "203.0.113.7")):
-        async with serving(cluster, SERVER__TRUSTED_PROXIES=proxies) as service:
-            with capture_logs() as logs:
-                await service.client.get(
-                    "/health/live", headers={"x-forwarded-for": "198.51.100.1, 203.0.113.7"}
-                )
-        assert [entry["address"] for entry in logs if entry["event"] == "request"] == [logged]
+PROXIES = {"SERVER__TRUSTED_PROXIES": "127.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("configured", "logged"),
+    [
+        ({}, "127.0.0.1"),
+        (PROXIES, "203.0.113.7"),
+        (PROXIES | {"SERVER__FORWARDED_HEADER": "forwarded"}, "2001:db8::7"),
+    ],
+)
+async def test_the_logged_address_is_the_peers_unless_a_trusted_proxy_says_otherwise_in_its_header(
+    cluster, configured, logged
+):
+    headers = [
+        ("x-forwarded-for", "198.51.100.1, 203.0.113.7"),
+        ("forwarded", "for=198.51.100.1"),
+        ("forwarded", 'for="[2001:db8::7]:4711";proto=https'),
+    ]
+    async with serving(cluster, **configured) as service:
+        with capture_logs() as logs:
+            await service.client.get("/health/live", headers=headers)
+    assert [entry["address"] for entry in logs if entry["event"] == "request"] == [logged]
 
 
 @pytest.mark.parametrize(

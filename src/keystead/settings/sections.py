@@ -28,8 +28,12 @@ class Server(_Section, frozen=True, kw_only=True):
     ] = None
     trusted_proxies: Annotated[
         tuple[str, ...],
-        Meta(description="Networks (CIDR) whose `X-Forwarded-For` is believed, hop by hop."),
+        Meta(description="Networks (CIDR) of proxies whose word on the client's address counts, hop by hop."),
     ] = ()
+    forwarded_header: Annotated[
+        Literal["x-forwarded-for", "forwarded"],
+        Meta(description="The header that your proxies write (`Forwarded`: RFC 7239); the other is ignored."),
+    ] = "x-forwarded-for"
     request_timeout_secs: Annotated[
         float, Meta(gt=0, le=3600, description="Longest that one request may take.")
     ] = 30

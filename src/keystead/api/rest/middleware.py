@@ -52,7 +52,7 @@ class Edge:
         structlog.contextvars.clear_contextvars()
         bind_request_id(request_id)
         peer: Any = scope.get("client") or ("unix",)
-        scope[ADDRESS] = self._proxies.client(peer[0], ",".join(headers.getlist("x-forwarded-for")))
+        scope[ADDRESS] = self._proxies.client(peer[0], ",".join(headers.getlist(self._proxies.header)))
         status = _CLIENT_GONE
 
         async def send_with_headers(message: Message) -> None:

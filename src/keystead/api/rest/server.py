@@ -14,7 +14,7 @@ from starlette.routing import Route as PathRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from keystead.api.address import TrustedProxies
+from keystead.api.address import ForwardedBy, TrustedProxies
 from keystead.api.rest import docs, openapi
 from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.cookies import CookieRules
@@ -76,7 +76,9 @@ def rest_app(core: Core, settings: Settings, drain: Drain) -> ASGIApp:
     return Edge(
         app,
         drain=drain,
-        proxies=TrustedProxies(settings.server.trusted_proxies),
+        proxies=TrustedProxies(
+            settings.server.trusted_proxies, ForwardedBy(settings.server.forwarded_header)
+        ),
         legacy_headers=settings.security_headers.legacy,
     )
 
