@@ -26,6 +26,7 @@ OWNERS = {
     "service_keys": ("machines/store.py", "auth/authenticate_client.py", "auth/identify_service.py"),
     "api_keys": ("machines/store.py", "auth/identify_api_key.py"),
     "used_assertions": ("tickets/store.py",),
+    "used_challenges": ("limits/challenge/store.py",),
     "vault_keys": ("vault/store.py",),
     "data_keys": (
         "vault/store.py",

@@ -96,6 +96,9 @@ from keystead.kernel.db import Database, PoolLimits, Runner
 from keystead.kernel.errors import CannotStart
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
+from keystead.limits.challenge.challenges import Challenges
+from keystead.limits.challenge.proof_of_work import ProofOfWork
+from keystead.limits.challenge.site_verify import SiteVerify
 from keystead.notices.message import parse_sender
 from keystead.notices.queue import RequestKind
 from keystead.notices.render import Renderer
@@ -110,8 +113,10 @@ from keystead.settings import (
     Settings,
     configured_applications,
     configured_hooks,
+    configured_provider,
     defaults_of,
     hook_destinations,
+    provider_destinations,
 )
 from keystead.tickets.desk import Desk, TicketTokens
 from keystead.tickets.peek import Peek
@@ -134,6 +139,19 @@ class Running:
     keyring: Keyring
 
 
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """The services that are called."""
+
+    hooks: Hooks
+    site_verify: SiteVerify | None
+
+    async def close(self) -> None:
+        await self.hooks.close()
+        if self.site_verify is not None:
+            await self.site_verify.close()
+
+
 @asynccontextmanager
 async def open_core(
     settings: Settings, *, workers: int = 1, clock: Clock | None = None
@@ -154,9 +172,7 @@ async def open_core(
     )
     redis = Redis(_required(settings.redis.url, "redis.url"))
     clock = clock or Clock()
-    hooks = Hooks(
-        configured_hooks(settings), hook_destinations(settings), clock, ca_file=settings.hooks.ca_file
-    )
+    outside = _outside(settings, clock)
     threads = max(1, (auth.hash_threads or os.cpu_count() or 1) // workers)
     hasher = Hasher(
         Argon2Cost(auth.argon2.memory_kib, auth.argon2.iterations, auth.argon2.parallelism),
@@ -169,22 +185,33 @@ async def open_core(
             db, _required(auth.jwt_secret, "auth.jwt_secret"), auth.jwt_secret_previous
         )
         keyring = Keyring(LoadKeys(db, vault))
-        core = _wire(settings, db, redis, hasher, vault, keyring, hooks, clock)
+        core = _wire(settings, db, redis, hasher, vault, keyring, outside, clock)
         await core.keys.ensure()
         await core.applications.book.refresh()
         await keyring.refresh()
         yield Running(core, keyring)
     finally:
         hasher.close()
-        await hooks.close()
+        await outside.close()
         await redis.close()
         await db.close()
+
+
+def _outside(settings: Settings, clock: Clock) -> _Outside:
+    hooks = Hooks(
+        configured_hooks(settings), hook_destinations(settings), clock, ca_file=settings.hooks.ca_file
+    )
+    site_verify = None
+    if (provider := configured_provider(settings)) is not None:
+        destinations = provider_destinations(settings)
+        site_verify = SiteVerify(provider, destinations, ca_file=settings.challenge.ca_file)
+    return _Outside(hooks, site_verify)
 
 
 class _Parts:
     """What several verbs share, made once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - a list, one line for each
         self,
         settings: Settings,
         db: Database,
@@ -192,7 +219,7 @@ class _Parts:
         hasher: Hasher,
         vault: Vault,
         keyring: Keyring,
-        hooks: Hooks,
+        outside: _Outside,
         clock: Clock,
     ) -> None:
         auth, links = settings.auth, settings.auth.links
@@ -203,7 +230,8 @@ class _Parts:
         self.vault = vault
         self.keyring = keyring
         self.clock = clock
-        self.hooks = hooks
+        self.hooks = outside.hooks
+        self.challenges = Challenges(db, ProofOfWork(vault, clock), outside.site_verify)
         self.applications = Applications(
             db,
             defaults_of(settings),
@@ -217,7 +245,7 @@ class _Parts:
         self.show_profile = ShowProfile(vault)
         self.map_claims = MapClaims(db, self.show_profile)
         self.issue_token_pair = IssueTokenPair(
-            self.issuer, self.refresh_tokens, self.applications, self.map_claims, hooks
+            self.issuer, self.refresh_tokens, self.applications, self.map_claims, self.hooks
         )
         self.start_session = StartSession(vault, auth.max_sessions)
         self.role_book = RoleBook(db)
@@ -250,10 +278,10 @@ def _wire(
     hasher: Hasher,
     vault: Vault,
     keyring: Keyring,
-    hooks: Hooks,
+    outside: _Outside,
     clock: Clock,
 ) -> Core:
-    parts = _Parts(settings, db, redis, hasher, vault, keyring, hooks, clock)
+    parts = _Parts(settings, db, redis, hasher, vault, keyring, outside, clock)
     check_health = CheckHealth(db, redis, keyring, clock)
     return Core(
         applications=ApplicationVerbs(

@@ -106,7 +106,7 @@ async def test_a_preflight_names_methods_headers_and_how_long_it_holds(shared):
         "access-control-allow-methods": "DELETE, GET, PATCH, POST, PUT",
         "access-control-allow-headers": (
             "Accept, Accept-Language, Content-Language, Content-Type, authorization, content-type, "
-            "idempotency-key, if-match, x-client-id, x-csrf-token, x-request-id"
+            "idempotency-key, if-match, x-challenge-response, x-client-id, x-csrf-token, x-request-id"
         ),
         "access-control-max-age": "600",
     }

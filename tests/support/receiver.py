@@ -41,6 +41,11 @@ def hook_settings(url: str, *points: HookPoint, **more: str) -> dict[str, str]:
     }
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class Receiver:
     """`answer` gets what was sent and gives status, media type and body. Close it."""
 
@@ -49,13 +54,14 @@ class Receiver:
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
         self.delay = 0.0
+        self.location = "http://127.0.0.1:9/"
         self.answer: Callable[[dict[str, Any]], tuple[int, str, bytes]] = lambda _call: (204, "", b"")
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                self.told = json.loads(body)
+                self.told = receiver.read(body)
                 receiver.bodies.append(body)
                 receiver.calls.append(self.told)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -65,8 +71,7 @@ class Receiver:
             def log_message(self, *_args: object) -> None:
                 """A test's output is the test's."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._scheme = "http"
         if tls is not None:
             self._scheme = "https"
@@ -74,6 +79,9 @@ class Receiver:
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def read(self, body: bytes) -> dict[str, Any]:
+        return json.loads(body)
 
     @property
     def url(self) -> str:
@@ -85,8 +93,8 @@ class Receiver:
             handler.send_response(status)
             if media_type:
                 handler.send_header("content-type", media_type)
-            if status in (301, 302, 307):
-                handler.send_header("location", "http://127.0.0.1:9/")
+            if 300 < status < 400:
+                handler.send_header("location", self.location)
             handler.send_header("content-length", str(len(body)))
             handler.end_headers()
             handler.wfile.write(body)

@@ -56,6 +56,22 @@ HOOK_SECONDS = Histogram(
     ["hook"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+CHALLENGES = Counter("challenges", "Challenges that were demanded, and what became of answers.", ["outcome"])
+CHALLENGE_PROVIDER_CALLS = Counter(
+    "challenge_provider_calls",
+    "Calls of the provider of challenges, and calls that were left out.",
+    ["outcome"],
+)
+CHALLENGE_PROVIDER_LEFT_ALONE = Gauge(
+    "challenge_provider_left_alone",
+    "Processes whose breaker is open: they leave the provider alone after failures.",
+    multiprocess_mode="livesum",
+)
+CHALLENGE_PROVIDER_SECONDS = Histogram(
+    "challenge_provider_call_seconds",
+    "How long the provider of challenges took to answer, or to fail.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 JWT_TOKENS_ISSUED = Counter("jwt_tokens_issued", "Access tokens signed.")
 DATABASE_CONNECTIONS_ACTIVE = Gauge(
     "database_connections_active",

@@ -13,6 +13,7 @@ import structlog
 
 from keystead.applications import store as applications
 from keystead.kernel.db import Database, Tx
+from keystead.limits.challenge import store as challenges
 from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
@@ -32,6 +33,7 @@ log = structlog.get_logger("sweep")
 BATCH = 500
 KEEP_KEYS = timedelta(hours=24)  # how long a creating request may be repeated
 KEEP_ASSERTIONS = timedelta(hours=1)  # whoever read one just before it expired has long since noted its use
+KEEP_CHALLENGES = timedelta(hours=1)  # a clock that is set back by less revives none
 LOOK_FOR_DELETED = timedelta(days=1)  # all sessions are looked through for theirs, so not for ever
 # Joins users and tickets: whoever was sent a link that still works has until it expires.
 SWEEP_ATTEMPTS = """
@@ -79,6 +81,7 @@ class Sweep:
                 await _all(
                     lambda: tickets.sweep_assertions(self.db, older_than=KEEP_ASSERTIONS, limit=BATCH)
                 ),
+                await _all(lambda: challenges.sweep(self.db, older_than=KEEP_CHALLENGES, limit=BATCH)),
                 await _all(lambda: machines.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),

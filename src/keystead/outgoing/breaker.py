@@ -23,11 +23,16 @@ class Breaker:
     def is_open(self) -> bool:
         return self._rests_until is not None
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether a call would not be admitted. Unlike `admits`, it tries nothing."""
+        return self._rests_until is not None and self._now() < self._rests_until
+
     def admits(self) -> bool:
         """Whether to call. The first that comes after the rest tries for all: until it is known, others do not."""
         if self._rests_until is None:
             return True
-        if self._now() < self._rests_until:
+        if self.is_resting:
             return False
         self._is_trying = True
         self._rest()

@@ -13,13 +13,15 @@ from keystead.kernel import config
 from keystead.kernel.secrets import Secret
 from keystead.outgoing.url import find_fault
 from keystead.settings.applications import defaults_of, definition_of
-from keystead.settings.sections import Profile, Settings
+from keystead.settings.sections import Challenge, Profile, Settings
 
 # Values that stand in examples for everybody to read.
 SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-super-secret-jwt-key"})
 
 _SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
+_HOSTNAME = re.compile(r"[a-z0-9.-]{1,253}", re.ASCII)
+_SITE_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 
 # OWASP's equivalent minimal Argon2id rows: (KiB of memory, passes).
 _OWASP_ARGON2 = ((47104, 1), (19456, 2), (12288, 3), (9216, 4), (7168, 5))
@@ -47,6 +49,7 @@ def find_problems(settings: Settings) -> Iterator[str]:
     yield from _find_bad_applications(settings)
     yield from _find_bad_mail(settings)
     yield from _find_bad_hooks(settings)
+    yield from _find_bad_challenge(settings)
 
 
 def _find_bad_addresses(settings: Settings) -> Iterator[str]:
@@ -96,6 +99,32 @@ def _find_bad_hooks(settings: Settings) -> Iterator[str]:
                     f"{key}.{name} is too short, or no base64 after whsec_: "
                     "make one with openssl rand -base64 32, and write whsec_ before it."
                 )
+
+
+def _find_bad_challenge(settings: Settings) -> Iterator[str]:
+    section, own = settings.challenge, settings.challenge.kind == "proof_of_work"
+    for name in ("site_key", "secret", "hostnames"):
+        value = getattr(section, name)
+        if own and value:
+            yield f"challenge.{name} is set and challenge.kind is proof_of_work: no provider would be asked."
+        if not own and not value:
+            yield f"challenge.{name} is not set: {section.kind} needs it."
+    if section.site_key is not None and not _SITE_KEY.fullmatch(section.site_key):
+        yield "challenge.site_key: there are characters in it that no provider's key has."
+    for hostname in section.hostnames:
+        if not _HOSTNAME.fullmatch(hostname):
+            yield f"challenge.hostnames: {hostname!r} is no host; write it like app.example.com, in lower case."
+    yield from _find_bad_place(section)
+
+
+def _find_bad_place(section: Challenge) -> Iterator[str]:
+    for network in section.allow_private:
+        if not _is_network(network):
+            yield f"challenge.allow_private: {network!r} is no network; write it like 10.1.2.0/24."
+    if section.url is not None:
+        allowed = tuple(ip_network(text, strict=False) for text in section.allow_private if _is_network(text))
+        if fault := find_fault(section.url, allowed, allowed_by="challenge.allow_private"):
+            yield f"challenge.url {fault}."
 
 
 def _is_network(text: str) -> bool:

@@ -32,6 +32,7 @@ PURPOSES = (
     "cursor",
     "idempotency",
     "import_id",
+    "challenge",
 )
 _VERSION_BYTES = 2
 

@@ -40,6 +40,7 @@ class Cors(CORSMiddleware):
                 "content-type",
                 "idempotency-key",
                 "if-match",
+                "x-challenge-response",
                 "x-client-id",
                 "x-csrf-token",
                 "x-request-id",

@@ -10,12 +10,26 @@ import msgspec
 from keystead import __version__
 from keystead.api.rest.cookies import PREFIX
 from keystead.api.rest.oauth_errors import OAuthProblem, oauth_status_of
-from keystead.api.rest.problems import MEDIA_TYPE, FieldsProblem, IfMatchInvalid, Problem, status_of
+from keystead.api.rest.problems import (
+    MEDIA_TYPE,
+    ChallengeProblem,
+    FieldsProblem,
+    IfMatchInvalid,
+    Problem,
+    status_of,
+)
 from keystead.api.rest.routes import Answer, Route
 from keystead.kernel.caller import Access, AnyOf, OwnerOr, OwnScope, Permission
 from keystead.kernel.errors import InvalidInput, Refusal
+from keystead.limits.challenge.types import MAX_ANSWER_LENGTH, ChallengeFailed, ChallengeRequired
 
 _REF = "#/components/schemas/{name}"
+# Refusals that always have more to say.
+_PROBLEMS: dict[type[Refusal], type[Problem]] = {
+    ChallengeFailed: ChallengeProblem,
+    ChallengeRequired: ChallengeProblem,
+    InvalidInput: FieldsProblem,
+}
 _DESCRIPTION = (
     "Refusals are problems (RFC 9457) with a stable `code`; each code has a page under `/docs/errors/{code}`. "
     "Times are RFC 3339 in UTC."
@@ -25,7 +39,7 @@ _DESCRIPTION = (
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """OpenAPI 3.1 (JSON Schema 2020-12) of `routes`."""
     routes = tuple(routes)
-    structs = {Problem, FieldsProblem, OAuthProblem, *_structs(routes)}
+    structs = {Problem, ChallengeProblem, FieldsProblem, OAuthProblem, *_structs(routes)}
     _, schemas = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template=_REF
     )
@@ -123,6 +137,11 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     if IfMatchInvalid in route.refuses:
         text = "The ETag that the change may be made to."
         parameters.append(("If-Match", text, {"type": "string", "pattern": '^"?[0-9]{1,9}"?$'}))
+    if ChallengeRequired in route.refuses:
+        text = "The answer to the challenge that an earlier answer brought."
+        parameters.append(
+            ("X-Challenge-Response", text, {"type": "string", "pattern": f"^[!-~]{{1,{MAX_ANSWER_LENGTH}}}$"})
+        )
     return [
         {"name": name, "in": "header", "required": False, "description": text, "schema": schema}
         for name, text, schema in parameters
@@ -195,6 +214,6 @@ def _oauth_refusal(refusals: list[type[Refusal]]) -> dict[str, Any]:
 
 
 def _problem_schema(refusals: list[type[Refusal]]) -> dict[str, Any]:
-    names = sorted({"FieldsProblem" if refusal is InvalidInput else "Problem" for refusal in refusals})
-    schemas = [{"$ref": _REF.format(name=name)} for name in names]
+    names = {_PROBLEMS.get(refusal, Problem).__name__ for refusal in refusals}
+    schemas = [{"$ref": _REF.format(name=name)} for name in sorted(names)]
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}

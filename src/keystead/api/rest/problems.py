@@ -1,7 +1,8 @@
 """Problems (RFC 9457): every refusal as an `application/problem+json` answer."""
 
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ from keystead.jwt.jws import TokenRejected
 from keystead.jwt.rotation import UnknownSigningKey
 from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired, SessionRequired
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
+from keystead.limits.challenge.types import ChallengeFailed, ChallengeRequired, ChallengeUnavailable
 from keystead.machines.types import KeyNotFound, ServiceAccountNotFound, ServiceAccountTaken, TooManyKeys
 from keystead.roles.types import LastAdministrator, RoleBuiltIn, RoleNotFound, RoleTaken
 from keystead.sessions.types import SessionNotFound
@@ -139,6 +141,8 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RefreshRefused: HTTPStatus.UNAUTHORIZED,
     TicketRefused: HTTPStatus.UNAUTHORIZED,
     TokenRejected: HTTPStatus.UNAUTHORIZED,
+    ChallengeFailed: HTTPStatus.FORBIDDEN,
+    ChallengeRequired: HTTPStatus.FORBIDDEN,
     CsrfRefused: HTTPStatus.FORBIDDEN,
     EmailUnverified: HTTPStatus.FORBIDDEN,
     HookRefused: HTTPStatus.FORBIDDEN,
@@ -180,6 +184,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TokenTooLarge: HTTPStatus.CONFLICT,  # of what is stored about the account with what a token can hold
+    ChallengeUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     HookUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -208,6 +213,24 @@ class FieldsProblem(Problem, kw_only=True):
     """A 422, with every bad field."""
 
     errors: list[FieldProblem]
+
+
+class Challenge(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is to be answered: of `proof_of_work`, the four members after `kind`; of a provider, the last two."""
+
+    kind: Literal["proof_of_work", "turnstile", "hcaptcha", "recaptcha"]
+    challenge: str | None = None
+    difficulty: int | None = None
+    algorithm: str | None = None
+    expires_at: datetime | None = None
+    site_key: str | None = None
+    action: str | None = None
+
+
+class ChallengeProblem(Problem, kw_only=True):
+    """A 403 with a challenge, whose answer goes into `X-Challenge-Response` of the request when it is sent again."""
+
+    challenge: Challenge
 
 
 def status_of(refusal: type[Refusal]) -> HTTPStatus:
