@@ -399,6 +399,49 @@ class Hooks(_Section, frozen=True, kw_only=True):
     ] = None
 
 
+class Challenge(_Section, frozen=True, kw_only=True):
+    kind: Annotated[
+        Literal["proof_of_work", "turnstile", "hcaptcha", "recaptcha"],
+        Meta(description="What a doubtful request must bring: work of its client's, or a provider's token."),
+    ] = "proof_of_work"
+    site_key: Annotated[
+        str | None, Meta(description="The provider's public key of your site, for its widget.")
+    ] = None
+    secret: Annotated[
+        Secret | None, Meta(description="The provider's secret key, for the call that verifies tokens.")
+    ] = None
+    hostnames: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts of your pages with the widget: a token that was won elsewhere is refused."),
+    ] = ()
+    url: Annotated[
+        str | None, Meta(description="Where tokens are verified; the provider's own address otherwise.")
+    ] = None
+    timeout_secs: Annotated[
+        float, Meta(gt=0, le=10, description="Longest wait for the provider's answer.")
+    ] = 3
+    on_failure: Annotated[
+        Literal["proof_of_work", "refuse"],
+        Meta(description="What is asked when the provider does not answer: work instead, or patience (503)."),
+    ] = "proof_of_work"
+    check_action: Annotated[
+        bool,
+        Meta(
+            description="Turnstile, reCAPTCHA v3: the token must be for the action that the challenge names."
+        ),
+    ] = True
+    min_score: Annotated[
+        float, Meta(ge=0, le=1, description="reCAPTCHA v3: the least score that passes.")
+    ] = 0.5
+    allow_private: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks (CIDR) that the provider may be in, though they are not public."),
+    ] = ()
+    ca_file: Annotated[
+        Path | None, Meta(description="Certificates (PEM) to trust instead of the system's.")
+    ] = None
+
+
 class Privacy(_Section, frozen=True, kw_only=True):
     erasure_log: Annotated[
         Path | None,
@@ -439,6 +482,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     mail: Mail = Mail()
     applications: dict[str, ApplicationSection] = {}
     hooks: Hooks = Hooks()
+    challenge: Challenge = Challenge()
     privacy: Privacy = Privacy()
     embedded: EmbeddedServers = EmbeddedServers()
     profile: Profile = "development"
