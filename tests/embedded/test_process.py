@@ -53,8 +53,8 @@ def test_a_tethered_program_ends_by_itself_as_any_other(how):
         assert launcher.stdout is not None
         pid = int(launcher.stdout.readline())
         wait_until(lambda: becomes(pid, b"/bin/sleep"))
-        os.kill(pid, signal.SIGINT)
-        assert launcher.wait() == signal.SIGINT
+        os.kill(pid, signal.SIGUSR1)
+        assert launcher.wait() == signal.SIGUSR1
 
 
 def test_a_log_that_grew_large_makes_room_and_keeps_the_old_one(tmp_path):
