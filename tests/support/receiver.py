@@ -68,6 +68,13 @@ class Receiver:
                 time.sleep(receiver.delay)
                 receiver.respond(self)
 
+            def do_GET(self) -> None:
+                self.told = {"path": self.path}
+                receiver.calls.append(self.told)
+                receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
+                time.sleep(receiver.delay)
+                receiver.respond(self)
+
             def log_message(self, *_args: object) -> None:
                 """A test's output is the test's."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -59,12 +59,19 @@ class Line:
     """What a service has for itself, so that one that is slow holds up no other."""
 
     def __init__(
-        self, url: str, destinations: Destinations, trust: ssl.SSLContext, *, timeout: timedelta
+        self,
+        url: str,
+        destinations: Destinations,
+        trust: ssl.SSLContext,
+        *,
+        timeout: timedelta,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         in_the_clear = url.startswith("http://")
         self.breaker = Breaker()
         self._url = url
         self._timeout = timeout.total_seconds()
+        self._max_answer_bytes = max_answer_bytes
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         # No redirects, no proxies of the environment, no cookies: it is a pool of connections and nothing more.
         self._pool = AsyncConnectionPool(
@@ -80,13 +87,24 @@ class Line:
         All but a Refusal, which is an answer, too, counts against the service. Nothing is locked meanwhile: no
         caller may be in a transaction.
         """
+        return await self._call(lambda: self._send("POST", self._url, headers, body), read)
+
+    async def get(self, path: str, headers: Mapping[str, str], read: Callable[[Answer], T]) -> T:
+        """As `post`, of what is at `path` below the URL."""
+        url = f"{self._url.rstrip('/')}/{path}"
+        return await self._call(lambda: self._send("GET", url, headers, None), read)
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+    async def _call(self, send: Callable[[], Awaitable[Answer]], read: Callable[[Answer], T]) -> T:
         if not self.breaker.admits():
             raise NotCalled("not_called")
         is_sent = False
         try:
             async with asyncio.timeout(self._timeout), self._slots:
                 is_sent = True
-                result = read(await self._send(headers, body))
+                result = read(await send())
         except Refusal:
             self.breaker.note(success=True)
             raise
@@ -98,14 +116,11 @@ class Line:
         self.breaker.note(success=True)
         return result
 
-    async def close(self) -> None:
-        await self._pool.aclose()
-
-    async def _send(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         named = {"accept": "application/json", "user-agent": "Keystead", **headers}
         async with self._pool.stream(
-            "POST",
-            self._url,
+            method,
+            url,
             headers=[(name.encode(), value.encode()) for name, value in named.items()],
             content=body,
         ) as response:
@@ -113,8 +128,8 @@ class Line:
             data = bytearray()
             async for chunk in response.aiter_stream():
                 data += chunk
-                if len(data) > MAX_ANSWER_BYTES:
-                    raise BadAnswer(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+                if len(data) > self._max_answer_bytes:
+                    raise BadAnswer(f"the answer is longer than {self._max_answer_bytes} bytes")
             media_type = told.get(b"content-type", b"").partition(b";")[0].strip().lower()
             return Answer(response.status, media_type.decode("latin-1"), bytes(data))
 
