@@ -35,7 +35,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-api-key bench-pytest-plugin mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-api-key bench-challenge bench-pytest-plugin mutants \
         prove-rotation prove-tickets prove-verifier check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -169,6 +169,9 @@ bench-verifier: $(DEV) ## Measure the verifier package beside the bare signature
 
 bench-api-key: $(DEV) ## Measure a request with an API key beside one with a JWT
 	@$(BIN)/python -m bench.api_key
+
+bench-challenge: $(DEV) ## Measure how long a proof of work takes its client, and what it costs the server
+	@$(BIN)/python -m bench.challenge
 
 bench-pytest-plugin: $(DEV) ## Measure how soon the pytest plugin has a Keystead
 	@$(BIN)/python -m bench.pytest_plugin
