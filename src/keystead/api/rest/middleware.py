@@ -15,6 +15,7 @@ from keystead.kernel.telemetry import bind_request_id, observe_request
 
 log = structlog.get_logger("http")
 
+CALLER = "keystead.caller"  # who asks, in the ASGI scope, once that is proven
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLIENT_GONE = 499  # nobody was left to answer; nginx's number, which no answer has
@@ -92,6 +93,7 @@ class Edge:
             status=status,
             ms=round(seconds * 1000, 2),
             address=scope[ADDRESS],
+            **({"caller": str(scope[CALLER])} if CALLER in scope else {}),
         )
 
 

@@ -20,7 +20,7 @@ from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.cookies import CookieRules
 from keystead.api.rest.cors import Cors
 from keystead.api.rest.decoding import decode, decode_form, decode_query, read_body, require_media_type
-from keystead.api.rest.middleware import Edge
+from keystead.api.rest.middleware import CALLER, Edge
 from keystead.api.rest.oauth_errors import oauth_problem_of, oauth_status_of
 from keystead.api.rest.problems import (
     MEDIA_TYPE,
@@ -182,7 +182,9 @@ async def _identify(call: Call) -> Identity:
     token = call.bearer_token()
     if token is None:
         raise NotSignedIn
-    return await call.core.auth.identify(token)
+    identity = await call.core.auth.identify(token)
+    call.request.scope[CALLER] = identity.caller.user_id
+    return identity
 
 
 def _admit(caller: Caller, route: Route) -> None:
