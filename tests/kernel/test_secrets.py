@@ -1,6 +1,7 @@
 """Secrets do not show, however somebody tries to print them."""
 
 import json
+import multiprocessing
 import pickle
 
 import pytest
@@ -47,3 +48,15 @@ def test_new_secrets_are_long_and_differ():
 def test_a_digest_is_sha_256_of_text_or_bytes():
     assert digest("abc") == digest(b"abc")
     assert digest("abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def many(_worker):
+    return {new_secret().reveal() for _ in range(20_000)}
+
+
+def test_asvs_v5_11_5_2_workers_that_were_forked_make_no_secret_twice():
+    context = multiprocessing.get_context("forkserver")  # which forks from one process that has made none
+    context.set_forkserver_preload(["keystead.kernel.secrets"])
+    with context.Pool(4) as pool:
+        made = pool.map(many, range(4))
+    assert len(set().union(*made)) == 4 * 20_000

@@ -4,6 +4,8 @@ import json
 import logging
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -80,6 +82,24 @@ def test_events_below_the_level_are_not_written(lines):
     structlog.get_logger().info("quiet")
     structlog.get_logger().warning("loud")
     assert [json.loads(line)["event"] for line in lines()] == ["loud"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/St_Johns"])
+def test_asvs_v5_16_2_2_times_are_in_utc_wherever_the_machine_stands(lines, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        configure_logging(level="info", form="json")
+        structlog.get_logger("room").info("event")
+        (line,) = lines()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    written = json.loads(line)
+    at = datetime.fromisoformat(written["timestamp"])
+    assert at.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - at) < timedelta(minutes=5)
+    assert {"timestamp", "level", "logger", "event"} <= set(written)
 
 
 def test_an_exception_is_one_json_line_with_its_trace(lines):

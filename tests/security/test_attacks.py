@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import json
+import re
 
 import pytest
 
 from keystead.api.rest.catalogue import ROUTES
 from tests.contract.answers import check_problem
-from tests.contract.good_requests import WRITING, good, path_of, send_good
+from tests.contract.good_requests import FORMS, WRITING, good, name_of, path_of, send_good
 from tests.contract.service import login, send, serving_over
 from tests.support.people import PASSWORD, refresh, register
 
@@ -182,3 +183,32 @@ async def stored_hash(service, person):
 
 def parameters(stored):
     return stored.split("$")[3].partition(",")[0] + ","
+
+
+RANGES = ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=" + ",".join(f"{at}-{at}" for at in range(500))]
+
+
+async def test_cve_class_87_a_range_is_not_served(service, admin):
+    for route in ROUTES:
+        if route.method != "GET" or "{" in route.path or route.path.startswith("/dev/"):
+            continue
+        plain = await service.client.get(route.path, headers=admin.bearer)
+        for ranges in RANGES:
+            answer = await service.client.get(route.path, headers={**admin.bearer, "range": ranges})
+            assert answer.status_code == plain.status_code, (route.path, ranges)
+            assert not {"content-range", "accept-ranges"} & set(answer.headers)
+            assert answer.headers.get("content-type") == plain.headers.get("content-type")
+
+
+@pytest.mark.parametrize("route", [*WRITING, *FORMS], ids=name_of)
+async def test_cve_class_87_no_body_in_parts_is_taken(service, admin, route):
+    names = dict.fromkeys(re.findall(r"{(\w+)}", route.path), "018f0000-0000-7000-8000-000000000001")
+    part = 'Content-Disposition: form-data; name="token"\r\n\r\nx'
+    body = "".join(f"--x\r\n{part}\r\n" for _ in range(50)) + "--x--\r\n"
+    answer = await service.client.request(
+        route.method,
+        path_of(route, names),
+        content=body,
+        headers={**admin.bearer, "content-type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 415, answer.text

@@ -62,3 +62,14 @@ def test_a_mac_of_another_key_is_none_of_ours(tokens):
 def test_every_character_carries_six_bits_so_there_is_one_spelling(tokens):
     token = tokens.make(SESSION, 7).reveal().removeprefix("rt_")
     assert len(base64.urlsafe_b64decode(token)) * 4 == len(token) * 3
+
+
+def test_asvs_v5_7_2_3_a_token_cannot_be_guessed_and_no_two_sessions_share_one(tokens):
+    """16 bytes say which session, 4 which generation; what proves it are 256 bits under a key of 256."""
+    made = [tokens.make(SessionId(new_uuid()), 1).reveal() for _ in range(20_000)]
+    macs = [base64.urlsafe_b64decode(token.removeprefix("rt_"))[-32:] for token in made]
+    assert len(set(macs)) == len(made)
+    # Each bit is set in half of them, within eight standard deviations.
+    for bit in range(256):
+        ones = sum(mac[bit // 8] >> bit % 8 & 1 for mac in macs)
+        assert abs(ones - len(made) / 2) < 8 * (len(made) ** 0.5) / 2

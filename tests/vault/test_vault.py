@@ -26,7 +26,7 @@ async def test_what_is_sealed_opens_in_its_place(vault):
     assert vault.open_data_key(key.owner_id, key.wrapped).open(sealed, **PLACE) == "user@example.com"
 
 
-async def test_asvs_v5_11_3_a_sealed_value_opens_nowhere_else(vault):
+async def test_asvs_v5_11_3_3_a_sealed_value_opens_nowhere_else(vault):
     key, other = vault.new_data_key(new_uuid()), vault.new_data_key(new_uuid())
     sealed = key.seal("user@example.com", **PLACE)
     attempts = [
