@@ -27,6 +27,7 @@ OWNERS = {
     "api_keys": ("machines/store.py", "auth/identify_api_key.py"),
     "used_assertions": ("tickets/store.py",),
     "used_challenges": ("limits/challenge/store.py",),
+    "guesses": ("limits/store.py", "accounts/forget_guesses.py"),
     "vault_keys": ("vault/store.py",),
     "data_keys": (
         "vault/store.py",
@@ -46,6 +47,7 @@ OWNERS = {
         "auth/reauthenticate.py",
         "auth/refresh.py",
         "auth/start_session.py",
+        "accounts/forget_guesses.py",
     ),
     "erasures": ("users/erasures.py",),
     "signing_keys": ("jwt/store.py",),

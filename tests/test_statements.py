@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import pkgutil
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import NoneType, UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -19,6 +19,7 @@ from keystead.auth import identify, refresh, start_session
 from keystead.auth.authenticate_client import FoundClient
 from keystead.auth.reauthenticate import Replaceable
 from keystead.jwt.types import KeyRecord
+from keystead.limits.store import Blocks, Reservation
 from keystead.machines.types import ApiKey, ServiceAccount, ServiceKey
 from keystead.notices.store import KeptRequest, MailRequest, StoredMail
 from keystead.roles.store import StoredRole
@@ -42,9 +43,11 @@ ROWS = {
     "keystead.applications.store.LIST_DELETED": DeletedApplication,
     "keystead.applications.store.LOCK": StoredApplication,
     "keystead.audit.store.LIST_OF_PERSON": StoredEvent,
-    "keystead.auth.identify.IDENTIFY": StoredUser,  # after five columns of the caller's
+    "keystead.auth.identify.IDENTIFY": StoredUser,  # after six columns of the caller's
     "keystead.auth.identify_api_key.IDENTIFY_API_KEY": StoredUser,  # after nine columns of the key and its owner
     "keystead.auth.issue_session.FIND_ISSUED": LiveSession,
+    "keystead.limits.store.RESERVE": Reservation,
+    "keystead.limits.store.FAIL": Blocks,
     "keystead.auth.reauthenticate.FIND_REPLACEABLE": Replaceable,
     "keystead.auth.reauthenticate.FIND_SUCCESSOR": LiveSession,
     "keystead.auth.refresh.FIND_ROTATABLE": LiveSession,
@@ -97,7 +100,7 @@ ROWS = {
     "keystead.vault.store.LOAD_INSTALLATION": InstallationRow,
     "keystead.vault.store.LOCK_INSTALLATION": InstallationRow,
 }
-SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 5, "keystead.auth.identify_api_key.IDENTIFY_API_KEY": 9}
+SKIPPED_COLUMNS = {"keystead.auth.identify.IDENTIFY": 6, "keystead.auth.identify_api_key.IDENTIFY_API_KEY": 9}
 # Read by column name where they are used.
 BY_NAME = {
     "keystead.auth.identify_service.IDENTIFY_SERVICE",
@@ -117,6 +120,7 @@ _TYPES = {
     "bytea": bytes,
     "timestamptz": datetime,
     "bool": bool,
+    "interval": timedelta,
     "int2": int,
     "int4": int,
     "int8": int,

@@ -55,7 +55,11 @@ from keystead.auth.register import Register
 from keystead.auth.revoke import RevokeToken
 from keystead.jwt.read_key_set import ReadKeySet
 from keystead.jwt.rotation import EnsureKey, ListKeys, RevokeKey, RotateKeys
+from keystead.limits.limiter import Limiter
+from keystead.limits.lists.book import Networks
+from keystead.limits.places import Places
 from keystead.operations.health import CheckReadiness, ReadHealth
+from keystead.operations.networks import AddNetwork, ListNetworks, RemoveNetwork
 from keystead.operations.sweep import Sweep
 from keystead.roles.define import AddRole, DeleteRole, ListRoles, ReplaceRole, ShowRole
 from keystead.sessions.listing import EndSession, EndSessionsOfUser, ListSessions, ShowSession
@@ -130,6 +134,14 @@ class ApplicationVerbs:
     add: AddApplication
     change: ChangeApplication
     delete: DeleteApplication
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkVerbs:
+    book: Networks
+    list: ListNetworks
+    add: AddNetwork
+    remove: RemoveNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +224,14 @@ class OperationVerbs:
 class Core:
     """Everything that Keystead can do, whatever the transport."""
 
+    limiter: Limiter
     applications: ApplicationVerbs
     machines: MachineVerbs
     auth: AuthVerbs
     users: UserVerbs
     sessions: SessionVerbs
+    networks: NetworkVerbs
+    places: Places
     roles: RoleVerbs
     accounts: AccountVerbs
     flows: FlowVerbs

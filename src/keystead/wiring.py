@@ -78,6 +78,7 @@ from keystead.core import (
     KeyVerbs,
     MachineVerbs,
     MailVerbs,
+    NetworkVerbs,
     OperationVerbs,
     RoleVerbs,
     SessionVerbs,
@@ -99,11 +100,17 @@ from keystead.kernel.secrets import Secret
 from keystead.limits.challenge.challenges import Challenges
 from keystead.limits.challenge.proof_of_work import ProofOfWork
 from keystead.limits.challenge.site_verify import SiteVerify
+from keystead.limits.guesses import Guesses
+from keystead.limits.limiter import Limiter
+from keystead.limits.lists.book import Networks
+from keystead.limits.places import Places
+from keystead.limits.sources import GuessSources
 from keystead.notices.message import parse_sender
 from keystead.notices.queue import RequestKind
 from keystead.notices.render import Renderer
 from keystead.notices.smtp import Smtp, SmtpServer
 from keystead.operations.health import CheckHealth, CheckReadiness, ReadHealth
+from keystead.operations.networks import AddNetwork, ListNetworks, RemoveNetwork
 from keystead.operations.sweep import Retention, Sweep
 from keystead.roles.book import RoleBook
 from keystead.roles.define import AddRole, DeleteRole, ListRoles, ReplaceRole, ShowRole
@@ -111,9 +118,14 @@ from keystead.sessions.listing import EndSession, EndSessionsOfUser, ListSession
 from keystead.sessions.refresh_token import RefreshTokens
 from keystead.settings import (
     Settings,
+    breach_service_destinations,
     configured_applications,
+    configured_breach_service,
+    configured_budget,
     configured_hooks,
+    configured_networks,
     configured_provider,
+    configured_rules,
     defaults_of,
     hook_destinations,
     provider_destinations,
@@ -124,6 +136,9 @@ from keystead.tickets.repeats import Repeats
 from keystead.tickets.types import Purpose
 from keystead.users.add_user import AddUser
 from keystead.users.erasures import ListErasures
+from keystead.users.known_passwords.breach_service import BreachService
+from keystead.users.known_passwords.kept_file import KeptFile
+from keystead.users.known_passwords.known import KnownPasswords
 from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules
 from keystead.users.profile import ApplyChange, ChangeProfile, ShowProfile
 from keystead.vault import Cursors, Vault
@@ -133,21 +148,26 @@ HASHES_WAITING_PER_THREAD = 20  # about half a second of work at OWASP's minimum
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A core, and the keyring that a process which serves must keep fresh."""
+    """A core, and what a process which serves must keep fresh."""
 
     core: Core
     keyring: Keyring
+    known_passwords: KnownPasswords
 
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
     """The services that are called."""
 
+    redis: Redis
     hooks: Hooks
+    known_passwords: KnownPasswords
     site_verify: SiteVerify | None
 
     async def close(self) -> None:
+        await self.redis.close()
         await self.hooks.close()
+        await self.known_passwords.close()
         if self.site_verify is not None:
             await self.site_verify.close()
 
@@ -170,7 +190,6 @@ async def open_core(
             statement_timeout=timedelta(seconds=database.statement_timeout_secs),
         ),
     )
-    redis = Redis(_required(settings.redis.url, "redis.url"))
     clock = clock or Clock()
     outside = _outside(settings, clock)
     threads = max(1, (auth.hash_threads or os.cpu_count() or 1) // workers)
@@ -185,15 +204,15 @@ async def open_core(
             db, _required(auth.jwt_secret, "auth.jwt_secret"), auth.jwt_secret_previous
         )
         keyring = Keyring(LoadKeys(db, vault))
-        core = _wire(settings, db, redis, hasher, vault, keyring, outside, clock)
+        core = _wire(settings, db, hasher, vault, keyring, outside, clock, workers)
         await core.keys.ensure()
         await core.applications.book.refresh()
+        await core.networks.book.refresh()
         await keyring.refresh()
-        yield Running(core, keyring)
+        yield Running(core, keyring, outside.known_passwords)
     finally:
         hasher.close()
         await outside.close()
-        await redis.close()
         await db.close()
 
 
@@ -205,7 +224,17 @@ def _outside(settings: Settings, clock: Clock) -> _Outside:
     if (provider := configured_provider(settings)) is not None:
         destinations = provider_destinations(settings)
         site_verify = SiteVerify(provider, destinations, ca_file=settings.challenge.ca_file)
-    return _Outside(hooks, site_verify)
+    redis = Redis(_required(settings.redis.url, "redis.url"))
+    return _Outside(redis, hooks, _known_passwords(settings), site_verify)
+
+
+def _known_passwords(settings: Settings) -> KnownPasswords:
+    section = settings.auth.password
+    service = None
+    if (asked := configured_breach_service(settings)) is not None:
+        destinations = breach_service_destinations(settings)
+        service = BreachService(asked, destinations, ca_file=section.breach_service.ca_file)
+    return KnownPasswords(KeptFile(section.blocklist) if section.blocklist else None, service)
 
 
 class _Parts:
@@ -215,7 +244,6 @@ class _Parts:
         self,
         settings: Settings,
         db: Database,
-        redis: Redis,
         hasher: Hasher,
         vault: Vault,
         keyring: Keyring,
@@ -225,12 +253,13 @@ class _Parts:
         auth, links = settings.auth, settings.auth.links
         self.settings = settings
         self.db = db
-        self.redis = redis
         self.hasher = hasher
         self.vault = vault
         self.keyring = keyring
         self.clock = clock
         self.hooks = outside.hooks
+        self.sources = GuessSources(vault, clock)
+        self.guesses = Guesses(db, configured_budget(settings))
         self.challenges = Challenges(db, ProofOfWork(vault, clock), outside.site_verify)
         self.applications = Applications(
             db,
@@ -238,7 +267,20 @@ class _Parts:
             configured_applications(settings),
             accepted=frozenset(settings.audiences),
         )
-        self.rules = PasswordRules(auth.password.min_length, auth.password.context_words)
+        self.places = Places(settings.limits.places_files)
+        self.networks = Networks(
+            db,
+            configured_networks(settings),
+            self.places,
+            denied_countries=frozenset(settings.limits.deny_countries),
+        )
+        self.rules = PasswordRules(
+            auth.password.min_length,
+            auth.password.context_words,
+            outside.known_passwords,
+            needs_letters_and_digits=auth.password.profile == "pci",
+            min_score=auth.password.min_score,
+        )
         self.issuer = TokenIssuer(keyring, issuer=settings.issuer)
         self.verifier = TokenVerifier(keyring, issuer=settings.issuer, audiences=self.applications)
         self.refresh_tokens = RefreshTokens(vault)
@@ -266,7 +308,7 @@ class _Parts:
         self.show_user = ShowUser(db, self.show_profile)
         self.load_for_act = LoadForAct(self.role_book)
         self.settle_attempts = SettleAttempts(vault)
-        self.confirm_password = ConfirmPassword(db, hasher)
+        self.confirm_password = ConfirmPassword(db, hasher, self.guesses, self.sources)
         self.create_user = CreateUser(db, hasher, self.rules, self.add_user, self.show_user, self.repeats)
         self.erase = Erase(vault)
 
@@ -274,16 +316,25 @@ class _Parts:
 def _wire(
     settings: Settings,
     db: Database,
-    redis: Redis,
     hasher: Hasher,
     vault: Vault,
     keyring: Keyring,
     outside: _Outside,
     clock: Clock,
+    workers: int,
 ) -> Core:
-    parts = _Parts(settings, db, redis, hasher, vault, keyring, outside, clock)
-    check_health = CheckHealth(db, redis, keyring, clock)
+    parts = _Parts(settings, db, hasher, vault, keyring, outside, clock)
+    check_health = CheckHealth(db, outside.redis, keyring, clock)
     return Core(
+        limiter=Limiter(
+            outside.redis,
+            vault,
+            configured_rules(settings),
+            parts.challenges,
+            parts.places,
+            local_share=settings.limits.degraded_share / workers,
+            observes=settings.limits.mode == "observe",
+        ),
         applications=ApplicationVerbs(
             book=parts.applications,
             list=ListApplications(parts.applications),
@@ -301,6 +352,13 @@ def _wire(
             end=EndSession(db, parts.role_book.of_user),
             end_all=EndSessionsOfUser(db, parts.role_book.of_user),
         ),
+        networks=NetworkVerbs(
+            book=parts.networks,
+            list=ListNetworks(parts.networks, parts.cursors),
+            add=AddNetwork(db, parts.networks),
+            remove=RemoveNetwork(db, parts.networks),
+        ),
+        places=parts.places,
         roles=RoleVerbs(
             list=ListRoles(db),
             show=ShowRole(db),
@@ -353,7 +411,15 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
             require_verified_email=parts.settings.auth.require_verified_email,
         ),
         login=Login(
-            db, vault, parts.applications, hasher, parts.start_session, parts.issue_token_pair, parts.hooks
+            db,
+            vault,
+            parts.applications,
+            hasher,
+            parts.guesses,
+            parts.sources,
+            parts.start_session,
+            parts.issue_token_pair,
+            parts.hooks,
         ),
         refresh=Refresh(db, parts.refresh_tokens, parts.applications, parts.issue_token_pair),
         logout=logout,
@@ -365,6 +431,8 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
             parts.clock,
             parts.verifier,
             hasher,
+            parts.guesses,
+            parts.sources,
             parts.applications,
             parts.start_session,
             parts.issue_token_pair,
@@ -379,7 +447,7 @@ def _auth_verbs(parts: _Parts) -> AuthVerbs:
         ),
         csrf=CsrfTokens(vault, parts.refresh_tokens),
         authenticate_client=authenticate_client,
-        grant_client_credentials=GrantClientCredentials(authenticate_client, parts.issuer),
+        grant_client_credentials=GrantClientCredentials(authenticate_client, parts.issuer, parts.role_book),
         introspect=Introspect(identify),
         sign_introspection=SignIntrospection(parts.issuer),
         revoke_token=RevokeToken(db, identify, parts.refresh_tokens),

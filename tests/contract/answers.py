@@ -33,5 +33,5 @@ def check_problem(answer, status, code):
     assert body["status"] == status
     assert body["title"]
     assert body["request_id"] == answer.headers["x-request-id"]
-    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert ("www-authenticate" in answer.headers) == (status == 401 or code == "forbidden")
     return body

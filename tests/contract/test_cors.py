@@ -63,7 +63,7 @@ async def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals_but_nev
     answer = await shared.client.get(path, headers={"origin": origin})
     assert cors_of(answer) == {
         "access-control-allow-origin": origin,
-        "access-control-expose-headers": "etag, retry-after, x-request-id",
+        "access-control-expose-headers": "etag, ratelimit, ratelimit-policy, retry-after, x-device-token, x-request-id",
     }
     assert "Origin" in answer.headers["vary"]
 
@@ -106,7 +106,7 @@ async def test_a_preflight_names_methods_headers_and_how_long_it_holds(shared):
         "access-control-allow-methods": "DELETE, GET, PATCH, POST, PUT",
         "access-control-allow-headers": (
             "Accept, Accept-Language, Content-Language, Content-Type, authorization, content-type, "
-            "idempotency-key, if-match, x-challenge-response, x-client-id, x-csrf-token, x-request-id"
+            "idempotency-key, if-match, x-challenge-response, x-client-id, x-csrf-token, x-device-token, x-request-id"
         ),
         "access-control-max-age": "600",
     }

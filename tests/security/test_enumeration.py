@@ -23,7 +23,11 @@ def bare(answer):
     own = answer.headers["x-request-id"]
     return (
         answer.status_code,
-        sorted((name, value.replace(own, "ID")) for name, value in answer.headers.multi_items()),
+        sorted(
+            (name, value.replace(own, "ID"))
+            for name, value in answer.headers.multi_items()
+            if name != "ratelimit"  # what is left to the address that asks, whatever it asks
+        ),
         answer.content.replace(own.encode(), b"ID"),
     )
 
@@ -324,6 +328,6 @@ async def test_of_many_registrations_at_once_one_gets_the_address(service):
     answers = await asyncio.gather(*(attempt(service, email, f"{number} {PASSWORD}") for number in range(20)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
     winner = next(number for number, answer in enumerate(answers) if answer.status_code == 201)
-    for number in range(20):
-        status = (await login(service.client, email, f"{number} {PASSWORD}")).status_code
-        assert status == (200 if number == winner else 401)
+    assert (await login(service.client, email, f"{winner} {PASSWORD}")).status_code == 200
+    for number in {*range(5)} - {winner}:
+        assert (await login(service.client, email, f"{number} {PASSWORD}")).status_code == 401

@@ -38,6 +38,7 @@ def environment_for(urls: Urls, **more: str) -> dict[str, str]:
         "APP_AUTH__ARGON2__MEMORY_KIB": "8",
         "APP_AUTH__ARGON2__ITERATIONS": "1",
         "APP_LOGGING__LEVEL": "warning",
+        "APP_LIMITS__MODE": "observe",
         **{f"APP_{name}": value for name, value in more.items()},
     }
 

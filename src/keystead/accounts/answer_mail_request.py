@@ -61,6 +61,9 @@ class Asked:
     def answer(self) -> tuple[MailKind, StoredUser] | None:
         """Which mail goes to whom."""
         account = self.account
+        if self.request.kind == RequestKind.GUESSING:
+            is_open = account is not None and account.status == UserStatus.ACTIVE
+            return (MailKind.LOGIN_BLOCKED, account) if account is not None and is_open else None
         if account is None:
             return self._answer_attempts()
         if account.status not in (UserStatus.ACTIVE, UserStatus.LOCKED):

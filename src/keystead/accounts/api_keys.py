@@ -29,6 +29,7 @@ from keystead.machines.store import NewApiKey
 from keystead.machines.types import ApiKey, KeyNotFound, TooManyKeys
 from keystead.notices import queue
 from keystead.notices.types import MailKind
+from keystead.sessions import store as sessions
 from keystead.users import store as users
 from keystead.users.types import StoredUser, UserNotFound, UserStatus
 from keystead.vault import Vault
@@ -59,7 +60,7 @@ class AddApiKey:
     """The key, and its secret, which is shown this once. The owner is told by mail.
 
     Raises InvalidInput, TooManyKeys, PermissionMissing for a scope that the owner does not have,
-    ReauthenticationRequired, NotSignedIn where the account was closed meanwhile.
+    ReauthenticationRequired, NotSignedIn where the session ended meanwhile.
     """
 
     db: Database
@@ -85,10 +86,7 @@ class AddApiKey:
         caller.require_covering(scope for scope in wanted if scope not in set(OwnScope))
         secret = new_machine_secret(SecretKind.API_KEY)
         async with self.db.begin() as tx:
-            # The lock makes of many at once one after the other, so that each counts those before.
-            owner = await users.load_for_update(tx, caller.user_id)
-            if owner.status != UserStatus.ACTIVE:
-                raise NotSignedIn
+            owner = await _lock(tx, caller)
             if len(await store.list_api_keys(tx, caller.user_id)) >= MAX_KEYS:
                 raise TooManyKeys
             key = await store.add_api_key(
@@ -135,6 +133,20 @@ class RevokeApiKey:
             if not await store.revoke_api_key(tx, key_id, user_id):
                 raise KeyNotFound
             await _record(tx, EventName.API_KEY_REVOKED, caller, user_id, key_id)
+
+
+async def _lock(tx: Tx, caller: Caller) -> StoredUser:
+    """The owner, so that of many at once each counts those before. What ended the session meanwhile, such as a new
+    password by the mailed link, was about whoever is asking: they leave no key. Raises NotSignedIn.
+    """
+    try:
+        owner = await users.load_for_update(tx, caller.user_id)
+    except UserNotFound:
+        raise NotSignedIn from None
+    is_live = await sessions.find_live(tx, caller.session_id, of=caller.user_id) is not None
+    if owner.status != UserStatus.ACTIVE or not is_live:
+        raise NotSignedIn
+    return owner
 
 
 async def revoke_all(tx: Tx, user_id: UserId) -> None:

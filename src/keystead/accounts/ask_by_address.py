@@ -9,6 +9,7 @@ from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.queue import RequestKind
 from keystead.users.email import parse_email
@@ -25,6 +26,7 @@ class AskByAddress:
     kind: RequestKind
     event: EventName
     requires: ClassVar = Access.PUBLIC
+    limited_as: ClassVar = RouteClass.MAIL
     refuses: ClassVar = (InvalidInput,)
 
     async def __call__(self, *, email: str, client_id: str | None = None) -> None:

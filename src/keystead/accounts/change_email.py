@@ -15,6 +15,8 @@ from keystead.kernel.caller import Access, Caller, Operator, ReauthenticationReq
 from keystead.kernel.db import Database, Tx
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.ids import SessionId
+from keystead.limits.guesses import TooManyAttempts
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.queue import RequestKind
 from keystead.notices.types import MailKind
@@ -66,7 +68,8 @@ class RequestEmailChange:
     applications: Applications
     requires: ClassVar = Access.SIGNED_IN
     is_sensitive: ClassVar = True
-    refuses: ClassVar = (LoginRefused, InvalidInput, Overloaded, ReauthenticationRequired)
+    limited_as: ClassVar = RouteClass.PROOF
+    refuses: ClassVar = (LoginRefused, TooManyAttempts, InvalidInput, Overloaded, ReauthenticationRequired)
 
     async def __call__(self, caller: Caller, *, email: str, password: str, end_other_sessions: bool) -> None:
         caller.require_fresh()
@@ -120,6 +123,7 @@ class ConfirmEmailChange:
     vault: Vault
     desk: Desk
     requires: ClassVar = Access.TICKET
+    limited_as: ClassVar = RouteClass.LINK
     refuses: ClassVar = (TicketRefused, EmailTaken)
 
     async def __call__(self, token: str) -> None:

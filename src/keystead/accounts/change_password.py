@@ -10,7 +10,9 @@ from keystead.audit.types import Event, EventName
 from keystead.auth.refusals import LoginRefused
 from keystead.kernel.caller import Access, Caller, NotSignedIn, ReauthenticationRequired
 from keystead.kernel.db import Database
-from keystead.kernel.errors import FieldError, InvalidInput, Overloaded
+from keystead.kernel.errors import FieldError, InvalidInput
+from keystead.limits.guesses import TooManyAttempts
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.types import MailKind
 from keystead.sessions.listing import end_all
@@ -36,13 +38,14 @@ class ChangePassword:
     applications: Applications
     requires: ClassVar = Access.SIGNED_IN
     is_sensitive: ClassVar = True
-    refuses: ClassVar = (LoginRefused, InvalidInput, Overloaded, ReauthenticationRequired)
+    limited_as: ClassVar = RouteClass.PROOF
+    refuses: ClassVar = (LoginRefused, TooManyAttempts, ReauthenticationRequired, *PasswordRules.refuses)
 
     async def __call__(
         self, caller: Caller, user: User, *, current: str, new: str, end_other_sessions: bool
     ) -> None:
         caller.require_fresh()
-        self._check(user, current, new)
+        await self._check(user, current, new)
         credential = await self.confirm_password(caller, current)
         hashed = await self.hasher.hash(new)
         async with self.db.begin() as tx:
@@ -73,12 +76,11 @@ class ChangePassword:
                 user_id=caller.user_id,
             )
 
-    def _check(self, user: User, current: str, new: str) -> None:
+    async def _check(self, user: User, current: str, new: str) -> None:
         try:
-            self.rules.check(new, email=parse_email(user.email), full_name=user.full_name)
+            await self.rules.check(new, email=parse_email(user.email), full_name=user.full_name)
         except InvalidInput as refusal:
-            errors = (FieldError("/new_password", error.code, error.message) for error in refusal.errors)
-            raise InvalidInput(*errors) from refusal
+            raise InvalidInput(*(error.at("/new_password") for error in refusal.errors)) from refusal
         if new == current:
             message = "This is the password that you have."
             raise InvalidInput(FieldError("/new_password", "password_unchanged", message))

@@ -8,6 +8,8 @@ from keystead.auth.refusals import LoginRefused
 from keystead.kernel.caller import Caller, NotSignedIn
 from keystead.kernel.db import Database
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.limits.guesses import Attempt, Guesses
+from keystead.limits.sources import GuessSources
 from keystead.users import store
 from keystead.users.passwords import Hasher, require_hashable
 from keystead.users.types import Credential
@@ -15,20 +17,36 @@ from keystead.users.types import Credential
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPassword:
-    """The credential whose version guards the change. Raises LoginRefused, InvalidInput, Overloaded, NotSignedIn."""
+    """The credential whose version guards the change.
+
+    Raises LoginRefused, TooManyAttempts, InvalidInput, Overloaded, NotSignedIn.
+    """
 
     db: Database
     hasher: Hasher
+    guesses: Guesses
+    sources: GuessSources
 
     async def __call__(self, caller: Caller, password: str) -> Credential:
         require_hashable(password)
+        self.hasher.require_room()
         credential = await store.find_credential_by_id(self.db, caller.user_id)
         if credential is None:
             raise NotSignedIn
-        if not await self.hasher.verify(credential.password_hash, password):
-            AUTH_ATTEMPTS.labels("confirm", "refused").inc()
+        guess = self.sources.of_session(caller.user_id, caller.session_id)
+        async with self.guesses.attempt(guess) as attempt:
+            if await self.hasher.verify(credential.password_hash, password):
+                await attempt.succeed(self.db)
+                return credential
+            await self._note(attempt, caller)
+        raise LoginRefused
+
+    async def _note(self, attempt: Attempt, caller: Caller) -> None:
+        AUTH_ATTEMPTS.labels("confirm", "refused").inc()
+        async with self.db.begin() as tx:
+            await attempt.fail(tx)
             await trail.record(
-                self.db,
+                tx,
                 Event(
                     EventName.REAUTHENTICATION_FAILED,
                     actor_id=caller.user_id,
@@ -36,5 +54,3 @@ class ConfirmPassword:
                     session_id=caller.credential_id,
                 ),
             )
-            raise LoginRefused
-        return credential

@@ -12,7 +12,7 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Actor, AnyOf, Permission, PermissionMissing
 from keystead.kernel.db import Database, Tx
-from keystead.kernel.errors import Complaints, FieldError, InvalidInput, Overloaded
+from keystead.kernel.errors import Complaints, FieldError, InvalidInput
 from keystead.kernel.ids import UserId, new_uuid
 from keystead.roles import store as roles
 from keystead.roles.types import USER
@@ -63,13 +63,12 @@ class CreateUser:
     repeats: Repeats
     requires: ClassVar = AnyOf((Permission.USERS_CREATE, Permission.USERS_IMPORT))
     refuses: ClassVar = (
-        InvalidInput,
         EmailTaken,
         IdTaken,
         KeyReused,
         UserNotFound,
         PermissionMissing,
-        Overloaded,
+        *PasswordRules.refuses,
     )
 
     async def __call__(self, actor: Actor, wanted: AccountWanted, *, once: Once | None = None) -> Account:
@@ -92,7 +91,7 @@ class CreateUser:
             await record_role(tx, actor, EventName.ROLE_GRANTED, user_id, role)
 
     async def _checked(self, wanted: AccountWanted) -> NewUser:
-        address = self._check(wanted)
+        address = await self._check(wanted)
         if wanted.password_hash is not None:
             stored = foreign_hashes.recognise(wanted.password_hash)
         elif wanted.password is not None:
@@ -112,11 +111,11 @@ class CreateUser:
             updated_at=wanted.updated_at,
         )
 
-    def _check(self, wanted: AccountWanted) -> EmailAddress:
+    async def _check(self, wanted: AccountWanted) -> EmailAddress:
         complaints = Complaints()
         if wanted.password is not None:
             with complaints.noted():
-                check_new_user(
+                await check_new_user(
                     self.rules, email=wanted.email, password=wanted.password, full_name=wanted.full_name
                 )
         else:

@@ -14,8 +14,9 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access, Actor, Permission, PermissionMissing, ReauthenticationRequired
 from keystead.kernel.db import Database, Tx
-from keystead.kernel.errors import Complaints, FieldError, InvalidInput, Overloaded
+from keystead.kernel.errors import Complaints, FieldError, InvalidInput
 from keystead.kernel.ids import new_uuid
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.types import MailKind
 from keystead.roles import store as roles
@@ -149,7 +150,8 @@ class AcceptInvitation:
     show_profile: ShowProfile
     settle_attempts: SettleAttempts
     requires: ClassVar = Access.TICKET
-    refuses: ClassVar = (TicketRefused, InvalidInput, EmailTaken, Overloaded)
+    limited_as: ClassVar = RouteClass.LINK
+    refuses: ClassVar = (TicketRefused, EmailTaken, *PasswordRules.refuses)
 
     async def __call__(self, *, token: str, password: str, full_name: str | None = None) -> None:
         ticket = await self.desk.peek(self.db, token, Purpose.INVITATION)
@@ -157,7 +159,7 @@ class AcceptInvitation:
         if found is None or found.status != UserStatus.PENDING:
             raise TicketRefused
         user = self.show_profile(found)
-        self._check(password, parse_email(user.email), full_name or user.full_name)
+        await self._check(password, parse_email(user.email), full_name or user.full_name)
         hashed = await self.hasher.hash(password)
         data_key = self.vault.open_data_key(found.id, found.data_key_wrapped)
         async with self.db.begin() as tx:
@@ -173,12 +175,12 @@ class AcceptInvitation:
                 raise TicketRefused
             await self.settle_attempts(tx, found.id, redeemed.of_address)
 
-    def _check(self, password: str, email: EmailAddress, full_name: str | None) -> None:
+    async def _check(self, password: str, email: EmailAddress, full_name: str | None) -> None:
         complaints = Complaints()
         with complaints.noted():
             check_name(full_name)
         with complaints.noted():
-            self.rules.check(password, email=email, full_name=full_name)
+            await self.rules.check(password, email=email, full_name=full_name)
         complaints.raise_any()
 
 

@@ -6,14 +6,15 @@ from typing import ClassVar
 from keystead.accounts.account import LoadForAct
 from keystead.accounts.api_keys import revoke_all
 from keystead.accounts.attempts import SettleAttempts
+from keystead.accounts.forget_guesses import forget_guesses
 from keystead.accounts.redeem import Redeemed, redeem
 from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access, Actor, Operator, Permission, PermissionMissing
 from keystead.kernel.db import Database, Tx
-from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.ids import UserId
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.types import MailKind
 from keystead.sessions.listing import end_all
@@ -42,7 +43,8 @@ class ResetPassword:
     show_profile: ShowProfile
     settle_attempts: SettleAttempts
     requires: ClassVar = Access.TICKET
-    refuses: ClassVar = (TicketRefused, InvalidInput, EmailTaken, Overloaded)
+    limited_as: ClassVar = RouteClass.LINK
+    refuses: ClassVar = (TicketRefused, EmailTaken, *PasswordRules.refuses)
 
     async def __call__(self, *, token: str, password: str) -> None:
         ticket = await self.desk.peek(self.db, token, Purpose.RESET_PASSWORD)
@@ -60,7 +62,7 @@ class ResetPassword:
         if stored is None or stored.password_version != ticket.password_version:
             raise TicketRefused
         user = self.show_profile(stored)
-        self.rules.check(password, email=parse_email(user.email), full_name=user.full_name)
+        await self.rules.check(password, email=parse_email(user.email), full_name=user.full_name)
 
     async def _complete(self, tx: Tx, redeemed: Redeemed, hashed: str) -> None:
         is_done = await store.complete_pending(
@@ -81,6 +83,7 @@ class ResetPassword:
         if not is_replaced:
             raise TicketRefused
         await store.mark_email_verified(tx, stored.id)
+        await forget_guesses(tx, stored.id)
         await end_all(tx, Operator(), stored.id, EndReason.PASSWORD_RESET)
         await revoke_all(tx, stored.id)
         await trail.record(tx, Event(EventName.PASSWORD_RESET, actor_id=stored.id, subject_id=stored.id))

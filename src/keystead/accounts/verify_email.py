@@ -9,6 +9,7 @@ from keystead.audit import trail
 from keystead.audit.types import Event, EventName
 from keystead.kernel.caller import Access
 from keystead.kernel.db import Database, Tx
+from keystead.limits.types import RouteClass
 from keystead.tickets.desk import Desk
 from keystead.tickets.types import Purpose, TicketRefused
 from keystead.users import store
@@ -23,6 +24,7 @@ class VerifyEmail:
     desk: Desk
     settle_attempts: SettleAttempts
     requires: ClassVar = Access.TICKET
+    limited_as: ClassVar = RouteClass.LINK
     refuses: ClassVar = (TicketRefused, EmailTaken)
 
     async def __call__(self, token: str) -> None:

@@ -31,6 +31,7 @@ LINKS: Mapping[MailKind, tuple[LinkTo, Purpose]] = MappingProxyType(
         MailKind.CHANGE_EMAIL: (LinkTo.CHANGE_EMAIL, Purpose.CHANGE_EMAIL),
         MailKind.INVITATION: (LinkTo.INVITATION, Purpose.INVITATION),
         MailKind.ACCOUNT_LOCKED: (LinkTo.UNLOCK, Purpose.UNLOCK),
+        MailKind.LOGIN_BLOCKED: (LinkTo.UNLOCK, Purpose.UNLOCK),
     }
 )
 

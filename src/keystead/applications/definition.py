@@ -37,6 +37,7 @@ MAX_ROLES = 100
 _CLIENT_ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _AUDIENCE = re.compile(r"[!-~]{1,256}", re.ASCII)
 _CLAIM = re.compile(r"[!-~]{1,128}", re.ASCII)
+_ROLE = re.compile(r"[!-+.-~-]{1,128}", re.ASCII)  # several stand in one header of /verify, between commas
 _PATH = re.compile(r"[^\s.]{1,64}(\.[^\s.]{1,64}){0,7}")
 # As browsers write it: without the port that the scheme has anyway.
 _ORIGIN = re.compile(
@@ -207,8 +208,8 @@ def _find_bad_claims(claims: ClaimsDefinition) -> Iterator[FieldError]:
             yield FieldError(f"/claims/{name}", "too_many", f"At most {most}.")
             return
     for role, shown in claims.roles.items():
-        if not _CLAIM.fullmatch(shown) or not _CLAIM.fullmatch(role):
-            message = f"{role!r:.80} is shown as {shown!r:.80}: use 1 to 128 ASCII characters without spaces."
+        if not _ROLE.fullmatch(shown) or not _ROLE.fullmatch(role):
+            message = f"{role!r:.80} is shown as {shown!r:.80}: use 1 to 128 ASCII characters without spaces and commas."
             yield FieldError("/claims/roles", "role_invalid", message)
     for claim, path in claims.metadata.items():
         yield from _find_bad_claim("/claims/metadata", claim)

@@ -31,6 +31,8 @@ class EventName(StrEnum):
     ROLE_GRANTED = "role.granted"
     ROLE_REVOKED = "role.revoked"
     LOGIN_FAILED = "login.failed"
+    LOGIN_BLOCKED = "login.blocked"
+    LOGIN_UNBLOCKED = "login.unblocked"
     REAUTHENTICATION_FAILED = "reauthentication.failed"
     SESSION_STARTED = "session.started"
     SESSION_ISSUED = "session.issued"
@@ -50,6 +52,9 @@ class EventName(StrEnum):
     CLIENT_REFUSED = "client.refused"
     API_KEY_ADDED = "api_key.added"
     API_KEY_REVOKED = "api_key.revoked"
+    NETWORK_ALLOWED = "network.allowed"
+    NETWORK_DENIED = "network.denied"
+    NETWORK_REMOVED = "network.removed"
     KEY_ADDED = "key.added"
     KEY_REVOKED = "key.revoked"
 

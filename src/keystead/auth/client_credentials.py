@@ -9,6 +9,8 @@ from keystead.kernel.caller import Access
 from keystead.kernel.errors import Refusal
 from keystead.kernel.secrets import Secret
 from keystead.kernel.telemetry import JWT_TOKENS_ISSUED
+from keystead.limits.types import RouteClass
+from keystead.roles.book import RoleBook
 
 
 class ScopeInvalid(Refusal):
@@ -27,14 +29,17 @@ class MachineToken:
 
 @dataclass(frozen=True, slots=True)
 class GrantClientCredentials:
-    """A token of minutes. Without a `scope` it permits what the account's roles and the key do; with one, only that.
+    """A token of minutes. Without a `scope` it permits what the account's roles and the key do; with one, only that. It
+    shows the roles that permit no more.
 
     Raises InvalidClient, ScopeInvalid, TokenTooLarge.
     """
 
     authenticate: AuthenticateClient
     issuer: TokenIssuer
+    role_book: RoleBook
     requires: ClassVar = Access.CLIENT
+    limited_as: ClassVar = RouteClass.CLIENT
     refuses: ClassVar = (InvalidClient, ScopeInvalid, TokenTooLarge)
 
     async def __call__(self, proof: ClientProof, *, scope: str = "") -> MachineToken:
@@ -50,7 +55,7 @@ class GrantClientCredentials:
             ttl=application.lifetimes.access_token,
             account_id=client.account_id,
             key_id=client.key_id,
-            roles=application.claims.show(client.caller.roles),
+            roles=application.claims.show(self.role_book.within(client.caller.roles, wanted or permitted)),
             scope=granted,
             now=client.caller.now,
         )

@@ -8,7 +8,6 @@ from keystead.auth.identify_service import IdentifyService
 from keystead.auth.identity import Grant, Identity
 from keystead.jwt.types import AccessClaims, MachineClaims
 from keystead.jwt.verifier import TokenVerifier
-from keystead.kernel.application import Application
 from keystead.kernel.caller import Caller, CredentialKind, NotSignedIn, OwnScope, Permission
 from keystead.kernel.clock import Clock
 from keystead.kernel.db import Database
@@ -24,7 +23,7 @@ ALL_OWN_SCOPES = frozenset(OwnScope)
 # version of what roles permit comes with them, so that a changed role does, too. A session that somebody else started
 # needs them active and still allowed to, and permits what both may do.
 IDENTIFY = f"""
-    SELECT s.auth_time, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
+    SELECT s.auth_time, s.actor_id, keystead_now() AS now, (SELECT version FROM authorization_state) AS roles_version,
            ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) AS roles,
            CASE WHEN s.actor_id IS NOT NULL
                 THEN ARRAY(SELECT r.role FROM user_roles r WHERE r.user_id = s.actor_id ORDER BY r.role)
@@ -53,7 +52,7 @@ class IdentifySession:
         row = await self.db.fetch_row(IDENTIFY, claims.session_id, claims.user_id)
         if row is None:
             raise NotSignedIn
-        auth_time, now, roles_version, roles, actor_roles, *account = row
+        auth_time, actor_id, now, roles_version, roles, actor_roles, *account = row
         held = tuple(roles)
         permissions = await self.role_book.permissions_of(held, roles_version)
         if actor_roles is not None:
@@ -71,7 +70,18 @@ class IdentifySession:
             auth_time=auth_time,
             now=now,
         )
-        return Identity(caller, _grant(claims, application), StoredUser(*account))
+        grant = Grant(
+            application=application,
+            client_id=claims.client_id,
+            audience=claims.audience,
+            issued_at=claims.issued_at,
+            expires_at=claims.expires_at,
+            token_id=claims.token_id,
+            roles=held,
+            amr=claims.amr,
+            actor_id=actor_id,
+        )
+        return Identity(caller, grant, StoredUser(*account))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +101,3 @@ class Identify:
         if isinstance(claims, MachineClaims):
             return await self.identify_service(claims)
         return await self.identify_session(claims)
-
-
-def _grant(claims: AccessClaims, application: Application) -> Grant:
-    return Grant(
-        application=application,
-        client_id=claims.client_id,
-        audience=claims.audience,
-        issued_at=claims.issued_at,
-        expires_at=claims.expires_at,
-        token_id=claims.token_id,
-        amr=claims.amr,
-    )

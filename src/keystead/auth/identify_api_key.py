@@ -49,19 +49,26 @@ class IdentifyApiKey:
         application = await self.applications.require(client_id)
         await self._touch(key_id, last_used_at, now)
         held = tuple(roles)
-        permissions = await self.role_book.permissions_of(held, version)
+        permissions = await self.role_book.permissions_of(held, version) & frozenset(scopes)
         caller = Caller(
             user_id=person.id,
             credential=CredentialKind.API_KEY,
             credential_id=key_id,
             roles=held,
-            permissions=permissions & frozenset(scopes),
+            permissions=permissions,
             own=frozenset(scope for scope in OwnScope if scope in scopes),
             auth_time=None,
             now=now,
         )
-        audience = application.audience
-        grant = Grant(application, client_id, audience, created_at, expires_at, token_id=None)
+        grant = Grant(
+            application=application,
+            client_id=client_id,
+            audience=application.audience,
+            issued_at=created_at,
+            expires_at=expires_at,
+            token_id=None,
+            roles=self.role_book.within(held, permissions),
+        )
         return Identity(caller, grant, person)
 
     async def _touch(self, key_id: UUID, last_used_at: datetime | None, now: datetime) -> None:

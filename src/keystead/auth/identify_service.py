@@ -60,5 +60,6 @@ class IdentifyService:
             issued_at=claims.issued_at,
             expires_at=claims.expires_at,
             token_id=claims.token_id,
+            roles=self.role_book.within(held, permissions),
         )
         return Identity(caller, grant, person=None)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Caller, SessionRequired
+from keystead.kernel.ids import UserId
 from keystead.users.types import StoredUser
 
 
@@ -12,7 +13,8 @@ from keystead.users.types import StoredUser
 class Grant:
     """The credential itself, for whoever asks about it, and the application that it was made in.
 
-    An API key has no `token_id`; `client_id` of a service account is its own id.
+    `roles` are what it stands for where somebody else judges by them: of a narrowed credential, those that permit no
+    more than it does. An API key has no `token_id`; `client_id` of a service account is its own id.
     """
 
     application: Application
@@ -21,7 +23,9 @@ class Grant:
     issued_at: datetime
     expires_at: datetime
     token_id: str | None
+    roles: tuple[str, ...]
     amr: tuple[str, ...] = ()
+    actor_id: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)

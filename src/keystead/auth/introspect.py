@@ -10,6 +10,7 @@ from keystead.jwt.issuer import TokenIssuer
 from keystead.jwt.jws import TokenRejected
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Caller, CredentialKind, NotSignedIn, Permission, PermissionMissing
+from keystead.limits.types import RouteClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Introspect:
 
     identify: Identify
     requires: ClassVar = Access.CLIENT
+    limited_as: ClassVar = RouteClass.CLIENT
     refuses: ClassVar = (PermissionMissing,)
 
     async def __call__(self, client: Caller, application: Application, token: str) -> Identity | None:

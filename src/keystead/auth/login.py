@@ -17,10 +17,16 @@ from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
+from keystead.kernel.secrets import Secret
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.limits.guesses import Attempt, Guesses, TooManyAttempts
+from keystead.limits.sources import GuessSources
+from keystead.limits.types import RouteClass
+from keystead.notices import queue
+from keystead.notices.queue import RequestKind
 from keystead.sessions.types import LiveSession
 from keystead.users import store
-from keystead.users.email import EmailAddress, parse_email
+from keystead.users.email import parse_email
 from keystead.users.passwords import Hasher, require_hashable
 from keystead.users.types import Credential, UserStatus
 from keystead.vault import Vault
@@ -29,8 +35,17 @@ _CLOSED = (UserStatus.DISABLED, UserStatus.LOCKED)
 
 
 @dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session's tokens, and what its device shows at the next login."""
+
+    token_pair: TokenPair
+    device_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Login:
     """Unknown address, wrong password, disabled and locked account cost the same work and raise the same LoginRefused.
+    Each try is reserved before anything is looked up; after too many that failed, TooManyAttempts for all alike.
 
     Raises EmailUnverified for the right password of an attempt to register an address that is not proven, InvalidInput
     for what is no address or no password, Overloaded when too many hashes wait. Where a hook says no, or must be asked
@@ -41,59 +56,83 @@ class Login:
     vault: Vault
     applications: Applications
     hasher: Hasher
+    guesses: Guesses
+    sources: GuessSources
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     hooks: Hooks
     requires: ClassVar = Access.PUBLIC
+    limited_as: ClassVar = RouteClass.LOGIN
     refuses: ClassVar = (
         LoginRefused,
         EmailUnverified,
         InvalidInput,
         Overloaded,
+        TooManyAttempts,
         *TOKEN_REFUSALS,
     )
 
     async def __call__(
-        self, *, email: str, password: str, origin: Origin, client_id: str | None = None
-    ) -> TokenPair:
+        self,
+        *,
+        email: str,
+        password: str,
+        origin: Origin,
+        client_id: str | None = None,
+        device_token: str | None = None,
+    ) -> SignedIn:
         application = await self.applications.choose(client_id)
         address = parse_email(email)
         require_hashable(password)
-        credential, attempt = await self._find(address)
-        stored = credential.password_hash if credential else self.hasher.decoy
-        is_right = await self.hasher.verify(stored, password)
-        # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
-        # does not learn which it was.
-        is_attempt = attempt is not None and await self.hasher.verify(attempt.password_hash, password)
-        if credential is None or not is_right or credential.status in _CLOSED:
-            if is_attempt and not (credential is not None and is_right):
-                AUTH_ATTEMPTS.labels("login", "unverified").inc()
-                raise EmailUnverified
-            raise await self._refusal(credential)
-        session = await self._admit(credential, origin, application)
-        if session is None:  # disabled, locked, or the password changed while this one was being hashed
-            raise await self._refusal(credential)
-        if self.hasher.is_outdated(credential.password_hash):
-            await self._renew(credential, password)
+        self.hasher.require_room()
+        account = self.vault.index(address.canonical, purpose="email_index")
+        guess = self.sources.of_login(account, address=origin.address, device_token=device_token)
+        async with self.guesses.attempt(guess) as attempt:
+            session = await self._try(attempt, account, password, origin, application)
         async with ended_if_refused(self.db, session, "login"):
             await self._tell(session, origin)
             token_pair = await self.issue_token_pair(session)
         AUTH_ATTEMPTS.labels("login", "admitted").inc()
-        return token_pair
+        return SignedIn(token_pair, self.sources.device_token(account, device_token))
 
-    async def _find(self, address: EmailAddress) -> tuple[Credential | None, Credential | None]:
+    async def _try(
+        self, attempt: Attempt, account: bytes, password: str, origin: Origin, application: Application
+    ) -> LiveSession:
+        credential, pending = await self._find(account)
+        stored = credential.password_hash if credential else self.hasher.decoy
+        is_right = await self.hasher.verify(stored, password)
+        # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
+        # does not learn which it was.
+        is_pending = pending is not None and await self.hasher.verify(pending.password_hash, password)
+        if credential is None or not is_right or credential.status in _CLOSED:
+            if is_pending and not (credential is not None and is_right):
+                AUTH_ATTEMPTS.labels("login", "unverified").inc()
+                raise EmailUnverified
+            raise await self._refusal(attempt, credential, application)
+        session = await self._admit(attempt, credential, origin, application)
+        if session is None:  # disabled, locked, or the password changed while this one was being hashed
+            raise await self._refusal(attempt, credential, application)
+        if self.hasher.is_outdated(credential.password_hash):
+            await self._renew(credential, password)
+        return session
+
+    async def _find(self, account: bytes) -> tuple[Credential | None, Credential | None]:
         """The account, and the newest attempt to register its address."""
-        index = self.vault.index(address.canonical, purpose="email_index")
-        found = await store.list_credentials(self.db, index)
-        account = next((each for each in found if each.status != UserStatus.PENDING), None)
-        return account, next((each for each in found if each.status == UserStatus.PENDING), None)
+        found = await store.list_credentials(self.db, account)
+        owner = next((each for each in found if each.status != UserStatus.PENDING), None)
+        return owner, next((each for each in found if each.status == UserStatus.PENDING), None)
 
     async def _admit(
-        self, credential: Credential, origin: Origin, application: Application
+        self, attempt: Attempt, credential: Credential, origin: Origin, application: Application
     ) -> LiveSession | None:
         holder = Holder(credential.user_id, credential.data_key_wrapped, credential.password_version)
         async with self.db.begin() as tx:
-            return await self.start_session(tx, holder, origin=origin, application=application, amr=("pwd",))
+            session = await self.start_session(
+                tx, holder, origin=origin, application=application, amr=("pwd",)
+            )
+            if session is not None:
+                await attempt.succeed(tx)
+        return session
 
     async def _tell(self, session: LiveSession, origin: Origin) -> None:
         if self.hooks.has(HookPoint.AFTER_LOGIN):
@@ -109,8 +148,24 @@ class Login:
             renewed = await self.hasher.hash(password)
             await store.replace_hash(self.db, credential.user_id, old=credential.password_hash, new=renewed)
 
-    async def _refusal(self, credential: Credential | None) -> LoginRefused:
+    async def _refusal(
+        self, attempt: Attempt, credential: Credential | None, application: Application
+    ) -> LoginRefused:
+        """Counted, recorded and, where it was one too many, told to the owner: committed before anybody is answered."""
         AUTH_ATTEMPTS.labels("login", "refused").inc()
         subject = credential.user_id if credential else None
-        await trail.record(self.db, Event(EventName.LOGIN_FAILED, subject_id=subject))
+        async with self.db.begin() as tx:
+            blocks = await attempt.fail(tx)
+            await trail.record(tx, Event(EventName.LOGIN_FAILED, subject_id=subject))
+            if blocks.blocks_source or blocks.blocks_account:
+                blocked = Event(
+                    EventName.LOGIN_BLOCKED,
+                    subject_id=subject,
+                    detail={"whole_account": blocks.blocks_account},
+                )
+                await trail.record(tx, blocked)
+            if blocks.owner_is_due:
+                await queue.request(
+                    tx, RequestKind.GUESSING, client_id=application.client_id, email_index=attempt.account
+                )
         return LoginRefused()

@@ -19,6 +19,9 @@ from keystead.kernel.db import Database
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.ids import SessionId, UserId, new_uuid
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.limits.guesses import Guesses, TooManyAttempts
+from keystead.limits.sources import GuessSources
+from keystead.limits.types import RouteClass
 from keystead.sessions.types import LiveSession
 from keystead.users.passwords import Hasher, require_hashable
 
@@ -84,26 +87,42 @@ class Reauthenticate:
     """A new session with a fresh `auth_time`; the old one has ended. Safe to repeat for as long as a refresh is. Where
     the new one's token is refused, the old one goes on.
 
-    Raises NotSignedIn, LoginRefused for a wrong password, InvalidInput, Overloaded.
+    Raises NotSignedIn, LoginRefused for a wrong password, TooManyAttempts, InvalidInput, Overloaded.
     """
 
     db: Database
     clock: Clock
     verifier: TokenVerifier
     hasher: Hasher
+    guesses: Guesses
+    sources: GuessSources
     applications: Applications
     start_session: StartSession
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.SIGNED_IN_WITH_PASSWORD
-    refuses: ClassVar = (NotSignedIn, LoginRefused, InvalidInput, Overloaded, *TOKEN_REFUSALS)
+    limited_as: ClassVar = RouteClass.PROOF
+    refuses: ClassVar = (
+        NotSignedIn,
+        LoginRefused,
+        InvalidInput,
+        Overloaded,
+        TooManyAttempts,
+        *TOKEN_REFUSALS,
+    )
 
     async def __call__(self, access_token: str, *, password: str, origin: Origin) -> TokenPair:
         claims = await self.verifier.verify_session(access_token, now=self.clock.now())
         application = await self.applications.require(claims.client_id)
         require_hashable(password)
+        self.hasher.require_room()
         found = await self._find(claims, application)
-        if not await self.hasher.verify(found.password_hash, password):
-            raise await self._refusal(claims)
+        async with self.guesses.attempt(
+            self.sources.of_session(claims.user_id, claims.session_id)
+        ) as attempt:
+            if not await self.hasher.verify(found.password_hash, password):
+                await attempt.fail(self.db)
+                raise await self._refusal(claims)
+            await attempt.succeed(self.db)
         AUTH_ATTEMPTS.labels("reauthenticate", "admitted").inc()
         if found.replaced_by is None:
             wanted = found.successor(application.client_id)

@@ -13,6 +13,7 @@ from keystead.kernel.caller import Access
 from keystead.kernel.db import Database
 from keystead.kernel.ids import SessionId, UserId
 from keystead.kernel.telemetry import AUTH_ATTEMPTS, current_request_id
+from keystead.limits.types import RouteClass
 from keystead.notices.queue import NOTICE_LIFETIME
 from keystead.notices.types import MailKind
 from keystead.sessions.refresh_token import RefreshClaim, RefreshTokens
@@ -148,6 +149,7 @@ class Refresh:
     applications: Applications
     issue_token_pair: IssueTokenPair
     requires: ClassVar = Access.REFRESH_TOKEN
+    limited_as: ClassVar = RouteClass.REFRESH
     refuses: ClassVar = (RefreshRefused, RefreshTooOften, *TOKEN_REFUSALS)
 
     async def __call__(self, token: str, *, client_id: str | None = None) -> TokenPair:

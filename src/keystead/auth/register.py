@@ -14,8 +14,8 @@ from keystead.hooks.types import HookPoint
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Origin
 from keystead.kernel.db import Database, Tx
-from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.kernel.telemetry import AUTH_ATTEMPTS
+from keystead.limits.types import RouteClass
 from keystead.notices import queue
 from keystead.notices.queue import RequestKind
 from keystead.roles import store as roles
@@ -61,7 +61,8 @@ class Register:
     hooks: Hooks
     require_verified_email: bool
     requires: ClassVar = Access.PUBLIC
-    refuses: ClassVar = (InvalidInput, EmailTaken, Overloaded, *TOKEN_REFUSALS)
+    limited_as: ClassVar = RouteClass.REGISTER
+    refuses: ClassVar = (EmailTaken, *PasswordRules.refuses, *TOKEN_REFUSALS)
 
     async def __call__(
         self,
@@ -73,7 +74,7 @@ class Register:
         client_id: str | None = None,
     ) -> Registered | VerificationRequired:
         application = await self.applications.choose(client_id)
-        address = check_new_user(self.rules, email=email, password=password, full_name=full_name)
+        address = await check_new_user(self.rules, email=email, password=password, full_name=full_name)
         # Asked before anything is looked up: it says the same of a free and of a taken address.
         await self._ask(address, full_name, application)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE

@@ -20,6 +20,7 @@ from keystead.kernel.caller import (
 from keystead.kernel.db import Database
 from keystead.kernel.errors import Refusal
 from keystead.kernel.ids import SessionId
+from keystead.limits.types import RouteClass
 from keystead.machines import store as machines
 from keystead.sessions import store as sessions
 from keystead.sessions.listing import record_end
@@ -45,6 +46,7 @@ class RevokeToken:
     identify: Identify
     refresh_tokens: RefreshTokens
     requires: ClassVar = Access.CLIENT
+    limited_as: ClassVar = RouteClass.CLIENT
     refuses: ClassVar = (NotRevocable, PermissionMissing)
 
     async def __call__(self, client: Caller, application: Application, token: str) -> None:

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from keystead import __version__
-from keystead.cli import config, dev, dump, erasures, keys, mail, migrate, service_accounts, users
+from keystead.cli import (
+    config,
+    dev,
+    dump,
+    erasures,
+    keys,
+    mail,
+    migrate,
+    networks,
+    passwords,
+    service_accounts,
+    users,
+)
 from keystead.cli.running import load_settings
 from keystead.serving.prepare import prepare
 from keystead.serving.supervisor import serve as serve_until_stopped
@@ -24,6 +36,8 @@ app.add_typer(erasures.app, name="erasures")
 app.add_typer(keys.app, name="keys")
 app.add_typer(mail.app, name="mail")
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(networks.app, name="networks")
+app.add_typer(passwords.app, name="passwords")
 app.add_typer(service_accounts.app, name="service-accounts")
 app.add_typer(users.app, name="users")
 

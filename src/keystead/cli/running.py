@@ -15,6 +15,7 @@ from keystead.kernel.telemetry import configure_logging
 from keystead.serving.instance import attached
 from keystead.serving.prepare import ensure_schema
 from keystead.settings import Settings, load
+from keystead.users.known_passwords.kept_file import require_sound
 from keystead.wiring import open_core
 
 T = TypeVar("T")
@@ -46,6 +47,8 @@ def with_core(act: Callable[[Core], Awaitable[T]]) -> T:
     """Run `act` on a core over the configured servers, or over the embedded ones that run now."""
 
     async def run(settings: Settings) -> T:
+        if settings.auth.password.blocklist is not None:
+            require_sound(settings.auth.password.blocklist, wholly=False)
         await ensure_schema(settings)
         async with open_core(settings) as running:
             return await act(running.core)

@@ -1,8 +1,6 @@
 """`keystead service-accounts`: credentials for programs."""
 
 import json
-import re
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +10,7 @@ import typer
 from keystead.accounts.service_accounts import CreatedAccount, NewAccount
 from keystead.accounts.service_keys import AddedKey
 from keystead.cli.running import EXIT_CANNOT_START, fail, with_core
+from keystead.cli.spans import read_span
 from keystead.core import Core
 from keystead.kernel.caller import Operator
 from keystead.machines.types import ServiceAccount, ServiceKey
@@ -28,8 +27,6 @@ PublicKeyFile = Annotated[
     Path | None, typer.Option(help="A public key (PEM) instead of a secret, for private_key_jwt.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
-_LIFETIME = re.compile(r"(\d{1,6})([dhm])", re.ASCII)
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _PAGE = 200
 
 
@@ -54,7 +51,7 @@ def create(
         roles=tuple(role or ()),
         client_id=application,
         scopes=tuple(scope) if scope else None,
-        lifetime=_span(ttl),
+        lifetime=read_span("--ttl", ttl),
         public_key=None if public_key is None else _read(public_key),
     )
 
@@ -109,7 +106,7 @@ def add_key(
             Operator(),
             account.id,
             scopes=tuple(scope) if scope else None,
-            lifetime=_span(ttl),
+            lifetime=read_span("--ttl", ttl),
             public_key=pem,
         )
 
@@ -173,13 +170,6 @@ def _show_secret(client_id: str, added: AddedKey, *, as_json: bool) -> None:
         typer.echo(f"{label}={value}")
     if added.secret is not None:
         typer.echo("keystead: the secret is shown this once: keep it where your program finds it.", err=True)
-
-
-def _span(text: str) -> timedelta:
-    match = _LIFETIME.fullmatch(text)
-    if match is None:
-        raise fail(f"--ttl {text}: write it like 90d, 12h or 30m", EXIT_CANNOT_START)
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _read(path: Path) -> str:

@@ -29,6 +29,8 @@ class Permission(StrEnum):
     APPLICATIONS_WRITE = "applications:write"
     SERVICE_ACCOUNTS_READ = "service_accounts:read"
     SERVICE_ACCOUNTS_WRITE = "service_accounts:write"
+    NETWORKS_READ = "networks:read"
+    NETWORKS_WRITE = "networks:write"
     SESSIONS_READ = "sessions:read"
     SESSIONS_ISSUE = "sessions:issue"
     SESSIONS_END = "sessions:end"

@@ -35,7 +35,7 @@ class Overloaded(Refusal):
 
 
 class InvalidInput(Refusal):
-    """Input that cannot be accepted; `errors` lists every bad field as `{"pointer", "code", "message"}`."""
+    """Input that cannot be accepted; `errors` lists every bad field as `{"pointer", "code", "message", …}`."""
 
     code = "invalid_input"
     message = "Some fields cannot be accepted."
@@ -66,17 +66,22 @@ class Complaints:
 
 
 class FieldError:
-    """One bad field: where (RFC 6901 JSON pointer), a stable code, and a sentence."""
+    """One bad field: where (RFC 6901 JSON pointer), a stable code, a sentence, and what more there is to say of it."""
 
-    __slots__ = ("code", "message", "pointer")
+    __slots__ = ("code", "facts", "message", "pointer")
 
-    def __init__(self, pointer: str, code: str, message: str) -> None:
+    def __init__(self, pointer: str, code: str, message: str, **facts: object) -> None:
         self.pointer = pointer
         self.code = code
         self.message = message
+        self.facts = facts
 
-    def as_dict(self) -> dict[str, str]:
-        return {"pointer": self.pointer, "code": self.code, "message": self.message}
+    def at(self, pointer: str) -> "FieldError":
+        """The same of a field that has another name where it came in."""
+        return FieldError(pointer, self.code, self.message, **self.facts)
+
+    def as_dict(self) -> dict[str, object]:
+        return {"pointer": self.pointer, "code": self.code, "message": self.message, **self.facts}
 
 
 class CannotStart(Exception):

@@ -72,6 +72,36 @@ CHALLENGE_PROVIDER_SECONDS = Histogram(
     "How long the provider of challenges took to answer, or to fail.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+RATE_LIMIT_EXCEEDED = Counter("rate_limit_exceeded", "Requests beyond a rule's limit.", ["rule"])
+LIMITS_DEGRADED = Gauge(
+    "limits_degraded",
+    "Processes that limit by themselves because Redis is away.",
+    multiprocess_mode="livesum",
+)
+GUESSES = Counter("guesses", "Guesses at passwords, by what became of them.", ["outcome"])
+KNOWN_PASSWORDS = Counter(
+    "known_passwords", "New passwords that were refused because others know them.", ["source"]
+)
+KNOWN_PASSWORDS_FILE_UNSOUND = Gauge(
+    "known_passwords_file_unsound",
+    "Processes for which the file of known passwords cannot be used, or not renewed.",
+    multiprocess_mode="livesum",
+)
+BREACH_SERVICE_CALLS = Counter(
+    "breach_service_calls",
+    "Calls of the service that knows breached passwords, and calls that were left out.",
+    ["outcome"],
+)
+BREACH_SERVICE_LEFT_ALONE = Gauge(
+    "breach_service_left_alone",
+    "Processes whose breaker is open: they leave the service alone after failures.",
+    multiprocess_mode="livesum",
+)
+BREACH_SERVICE_SECONDS = Histogram(
+    "breach_service_call_seconds",
+    "How long the service that knows breached passwords took to answer, or to fail.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
 JWT_TOKENS_ISSUED = Counter("jwt_tokens_issued", "Access tokens signed.")
 DATABASE_CONNECTIONS_ACTIVE = Gauge(
     "database_connections_active",

@@ -10,8 +10,9 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON tickets, idempotency_keys, mail_requests, mails TO %I', runtime);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON applications TO %I', runtime);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON service_accounts, service_account_roles, service_keys TO %I', runtime);
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, used_assertions, used_challenges TO %I', runtime);
-    EXECUTE format('GRANT SELECT, UPDATE ON authorization_state TO %I', runtime);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys, used_assertions, used_challenges, guesses TO %I', runtime);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON networks TO %I', runtime);
+    EXECUTE format('GRANT SELECT, UPDATE ON authorization_state, networks_version TO %I', runtime);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON erasures TO %I', runtime);
     EXECUTE format('GRANT SELECT, INSERT ON audit_events TO %I', runtime);
 END

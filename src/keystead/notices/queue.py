@@ -23,6 +23,7 @@ class RequestKind(StrEnum):
     VERIFICATION = "verification"
     RECOVERY = "recovery"
     EMAIL_CHANGE = "email_change"
+    GUESSING = "guessing"
 
 
 async def request(

@@ -19,6 +19,7 @@ class MailKind(StrEnum):
     NEW_DEVICE = "new_device"
     INVITATION = "invitation"
     ACCOUNT_LOCKED = "account_locked"
+    LOGIN_BLOCKED = "login_blocked"
     SESSION_ENDED_BY_REUSE = "token_reused"
     ACCOUNT_DISABLED = "account_disabled"
     API_KEY_ADDED = "api_key_added"
@@ -37,6 +38,7 @@ NEEDED_FACTS: Mapping[MailKind, tuple[str, ...]] = MappingProxyType(
         MailKind.API_KEY_ADDED: ("key_name", "at"),
         MailKind.INVITATION: _LINK,
         MailKind.ACCOUNT_LOCKED: _LINK,
+        MailKind.LOGIN_BLOCKED: _LINK,
     }
 )
 

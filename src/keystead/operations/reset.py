@@ -10,11 +10,20 @@ import asyncpg
 from keystead.kernel.db import Database, PoolLimits
 from keystead.kernel.errors import CannotStart
 from keystead.kernel.secrets import Secret
+from keystead.limits.lists import store as networks
 from keystead.roles import store as roles
 from keystead.users import store as users
 
 # What the installation is, rather than what is in it: a server that runs goes on, under the same keys.
-_STAYS = ("authorization_state", "installation", "roles", "schema_migrations", "signing_keys", "vault_keys")
+_STAYS = (
+    "authorization_state",
+    "installation",
+    "networks_version",
+    "roles",
+    "schema_migrations",
+    "signing_keys",
+    "vault_keys",
+)
 _LIMITS = PoolLimits(max_connections=1, statement_timeout=timedelta(minutes=1))
 LIST_EMPTIED = """
     SELECT quote_ident(tablename)
@@ -47,6 +56,7 @@ class Reset:
                 await tx.execute(f"TRUNCATE {', '.join(emptied)}")
                 await roles.delete_defined(tx)
                 await roles.advance_version(tx)
+                await networks.lock(tx)
         except asyncpg.InsufficientPrivilegeError as error:
             raise CannotStart(f"{error}: set APP_DATABASE__MIGRATION_URL to the owner's.") from error
 

@@ -13,7 +13,9 @@ import structlog
 
 from keystead.applications import store as applications
 from keystead.kernel.db import Database, Tx
+from keystead.limits import store as guesses
 from keystead.limits.challenge import store as challenges
+from keystead.limits.lists import store as networks
 from keystead.machines import store as machines
 from keystead.notices import store as mails
 from keystead.roles import store as roles
@@ -34,6 +36,7 @@ BATCH = 500
 KEEP_KEYS = timedelta(hours=24)  # how long a creating request may be repeated
 KEEP_ASSERTIONS = timedelta(hours=1)  # whoever read one just before it expired has long since noted its use
 KEEP_CHALLENGES = timedelta(hours=1)  # a clock that is set back by less revives none
+KEEP_NETWORKS = timedelta(hours=1)  # likewise
 LOOK_FOR_DELETED = timedelta(days=1)  # all sessions are looked through for theirs, so not for ever
 # Joins users and tickets: whoever was sent a link that still works has until it expires.
 SWEEP_ATTEMPTS = """
@@ -82,6 +85,8 @@ class Sweep:
                     lambda: tickets.sweep_assertions(self.db, older_than=KEEP_ASSERTIONS, limit=BATCH)
                 ),
                 await _all(lambda: challenges.sweep(self.db, older_than=KEEP_CHALLENGES, limit=BATCH)),
+                await _all(lambda: guesses.sweep(self.db, limit=BATCH)),
+                await _all(lambda: networks.sweep(self.db, older_than=KEEP_NETWORKS, limit=BATCH)),
                 await _all(lambda: machines.sweep(self.db, older_than=keep.sessions, limit=BATCH)),
                 await _all(lambda: mails.sweep(self.db, older_than=keep.mails, limit=BATCH)),
                 await _all(self._sweep_attempts),

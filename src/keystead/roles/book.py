@@ -31,6 +31,13 @@ class RoleBook:
             found = self._permissions[roles] = permissions_of(roles, self._known.permissions)
         return found
 
+    def within(self, roles: tuple[str, ...], permissions: frozenset[str]) -> tuple[str, ...]:
+        """Those that permit nothing beside `permissions`, of the version that was asked for last. A credential that may
+        do less than its holder stands for these alone: whoever judges by roles must not take it for more."""
+        return tuple(
+            role for role in roles if permissions_of((role,), self._known.permissions) <= permissions
+        )
+
     async def of_roles(self, db: Runner, roles: Sequence[str]) -> frozenset[str]:
         """Everything that any of `roles` permits, as the caller's transaction sees it."""
         return permissions_of(roles, (await store.read_definitions(db)).permissions)

@@ -5,14 +5,18 @@ import asyncio
 from keystead.kernel.migrate import SchemaBehind, migrate, require_current
 from keystead.serving.instance import owner_url, runtime_url
 from keystead.settings import Settings
+from keystead.users.known_passwords.kept_file import require_sound
 from keystead.wiring import open_core
 
 
 def prepare(settings: Settings) -> None:
-    """Migrate or refuse a schema that is behind, check the root secret, make the first key.
+    """Judge the file of known passwords, migrate or refuse a schema that is behind, check the root secret, make the
+    first key.
 
     Raises CannotStart for what the operator must mend, Unavailable when the database went away meanwhile.
     """
+    if settings.auth.password.blocklist is not None:
+        require_sound(settings.auth.password.blocklist, wholly=True)
     asyncio.run(_prepare(settings))
 
 

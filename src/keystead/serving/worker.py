@@ -27,7 +27,9 @@ log = structlog.get_logger("worker")
 
 BACKLOG = 2048
 ACCEPT_WHAT_WAITS = timedelta(milliseconds=100)
+KNOWN_PASSWORDS_INTERVAL = timedelta(seconds=5)
 MAIL_INTERVAL = timedelta(milliseconds=500)
+PLACES_INTERVAL = timedelta(seconds=10)
 SWEEP_INTERVAL = timedelta(minutes=10)
 
 
@@ -69,6 +71,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             tasks = (
                 beside.create_task(running.keyring.keep_fresh()),
                 beside.create_task(core.applications.book.keep_fresh()),
+                beside.create_task(core.networks.book.keep_fresh()),
+                beside.create_task(keep_doing("places", core.places.refresh, every=PLACES_INTERVAL)),
+                beside.create_task(
+                    keep_doing(
+                        "known_passwords", running.known_passwords.look_again, every=KNOWN_PASSWORDS_INTERVAL
+                    )
+                ),
                 beside.create_task(keep_doing("mail", core.mail.deliver, every=MAIL_INTERVAL)),
                 beside.create_task(keep_doing("sweep", core.operations.sweep, every=SWEEP_INTERVAL)),
                 beside.create_task(_stop_when_drained(drain, listener, server)),

@@ -11,8 +11,10 @@ from keystead.hooks.signature import is_strong
 from keystead.hooks.types import HookPoint
 from keystead.kernel import config
 from keystead.kernel.secrets import Secret
+from keystead.limits.networks import NetworkFault, read_network
 from keystead.outgoing.url import find_fault
 from keystead.settings.applications import defaults_of, definition_of
+from keystead.settings.limits import find_rule_faults
 from keystead.settings.sections import Challenge, Profile, Settings
 
 # Values that stand in examples for everybody to read.
@@ -20,6 +22,7 @@ SAMPLE_SECRETS = frozenset({"change-me-change-me-change-me-change-me", "your-sup
 
 _SENDER = re.compile(r"[^<>@]*<[^\s<>@]+@[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+")
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _HOSTNAME = re.compile(r"[a-z0-9.-]{1,253}", re.ASCII)
 _SITE_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 
@@ -50,6 +53,9 @@ def find_problems(settings: Settings) -> Iterator[str]:
     yield from _find_bad_mail(settings)
     yield from _find_bad_hooks(settings)
     yield from _find_bad_challenge(settings)
+    yield from _find_bad_password_rules(settings)
+    yield from find_rule_faults(settings)
+    yield from _find_bad_lists(settings)
 
 
 def _find_bad_addresses(settings: Settings) -> Iterator[str]:
@@ -101,6 +107,24 @@ def _find_bad_hooks(settings: Settings) -> Iterator[str]:
                 )
 
 
+def _find_bad_password_rules(settings: Settings) -> Iterator[str]:
+    rules = settings.auth.password
+    if rules.profile == "pci" and rules.min_length < 12:
+        yield (
+            f"auth.password.min_length is {rules.min_length} and auth.password.profile is pci: PCI DSS 8.3.6 wants 12."
+        )
+    key, section = "auth.password.breach_service", rules.breach_service
+    for network in section.allow_private:
+        if not _is_network(network):
+            yield f"{key}.allow_private: {network!r} is no network; write it like 10.1.2.0/24."
+    if section.url is not None:
+        allowed = tuple(ip_network(text, strict=False) for text in section.allow_private if _is_network(text))
+        if fault := find_fault(section.url, allowed, allowed_by=f"{key}.allow_private"):
+            yield f"{key}.url {fault}."
+        elif "?" in section.url:
+            yield f"{key}.url has a query: five digits are put behind it, after a slash."
+
+
 def _find_bad_challenge(settings: Settings) -> Iterator[str]:
     section, own = settings.challenge, settings.challenge.kind == "proof_of_work"
     for name in ("site_key", "secret", "hostnames"):
@@ -125,6 +149,26 @@ def _find_bad_place(section: Challenge) -> Iterator[str]:
         allowed = tuple(ip_network(text, strict=False) for text in section.allow_private if _is_network(text))
         if fault := find_fault(section.url, allowed, allowed_by="challenge.allow_private"):
             yield f"challenge.url {fault}."
+
+
+def _find_bad_lists(settings: Settings) -> Iterator[str]:
+    section, allowed = settings.limits, set()
+    for name in ("allow", "deny"):
+        for text in getattr(section, name):
+            try:
+                network = read_network(text)
+            except NetworkFault as fault:
+                yield f"limits.{name}: {text!r}: {fault.message}"
+                continue
+            if name == "allow":
+                allowed.add(network)
+            elif network in allowed:
+                yield f"limits.deny: {network} stands in limits.allow, too: take it out of one of them."
+    for country in section.deny_countries:
+        if not _COUNTRY.fullmatch(country):
+            yield f"limits.deny_countries: {country!r} is no country; write its code of ISO 3166, in capitals."
+    if section.deny_countries and not section.places_files:
+        yield "limits.deny_countries is set and limits.places_files is not: no address would have a country."
 
 
 def _is_network(text: str) -> bool:
@@ -195,6 +239,11 @@ def find_warnings(settings: Settings) -> Iterator[str]:
         yield "auth.rsa_bits is 2048: below the 128-bit strength of the default of 3072."
     if auth.password.min_length < 15:
         yield "auth.password.min_length is below 15, NIST's minimum where no second factor is enforced."
+    if auth.password.profile == "pci":
+        yield (
+            "auth.password.profile is pci: it demands letters and digits, against ASVS 5.0 (6.2.5) and NIST "
+            "SP 800-63B-4, which permit no such rule."
+        )
     if settings.profile == "production" and settings.mail.host is None:
         yield "mail.host is not set: links to prove an address or set a new password reach nobody."
     if settings.profile == "production" and settings.public_url.startswith("http://"):

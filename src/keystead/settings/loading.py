@@ -32,13 +32,8 @@ PROFILE_DEFAULTS: Mapping[Profile, Mapping[Key, object]] = {
 # Settings of the contract whose capability is not in this version: accepted, so that a configuration written
 # for the whole of Keystead loads, and named in a warning, so that nobody relies on them.
 NOT_YET: tuple[Key, ...] = (
-    ("auth", "lockout_duration_minutes"),
-    ("auth", "max_login_attempts"),
-    ("auth", "password", "blocklist"),
-    ("auth", "password", "profile"),
     ("csrf",),
     ("database", "replica_url"),
-    ("limits",),
     ("observability", "tracing"),
 )
 

@@ -102,7 +102,33 @@ class Argon2(_Section, frozen=True, kw_only=True):
     parallelism: Annotated[int, Meta(ge=1, le=8, description="Argon2id lanes.")] = 1
 
 
+class BreachService(_Section, frozen=True, kw_only=True):
+    url: Annotated[
+        str | None,
+        Meta(
+            description="Service that knows breached passwords by five digits of their SHA-1, such as "
+            "https://api.pwnedpasswords.com/range."
+        ),
+    ] = None
+    timeout_ms: Annotated[int, Meta(ge=50, le=5000, description="Longest wait for its answer.")] = 1000
+    on_failure: Annotated[
+        Literal["allow", "refuse"],
+        Meta(description="What it means when the service does not answer: the password is taken, or a 503."),
+    ] = "allow"
+    allow_private: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks (CIDR) that the service may be in, though they are not public."),
+    ] = ()
+    ca_file: Annotated[
+        Path | None, Meta(description="Certificates (PEM) to trust instead of the system's.")
+    ] = None
+
+
 class PasswordRules(_Section, frozen=True, kw_only=True):
+    profile: Annotated[
+        Literal["nist", "pci"],
+        Meta(description="`pci` demands letters and digits (PCI DSS 8.3.6), which NIST and ASVS 5.0 forbid."),
+    ] = "nist"
     min_length: Annotated[
         int,
         Meta(
@@ -115,6 +141,22 @@ class PasswordRules(_Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Words that count for nothing in a new password, beside the person's own."),
     ] = ("keystead",)
+    blocklist: Annotated[
+        Path | None,
+        Meta(
+            description="File of known passwords, made by `keystead passwords build`; the commonest are refused "
+            "without it, too."
+        ),
+    ] = None
+    min_score: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=4,
+            description="Least strength of a new password, by zxcvbn's estimate; 0 estimates only to explain refusals.",
+        ),
+    ] = 0
+    breach_service: BreachService = BreachService()
 
 
 class LinkLifetimes(_Section, frozen=True, kw_only=True):
@@ -215,6 +257,18 @@ class Auth(_Section, frozen=True, kw_only=True):
             description="Password hashes at once, of all workers; 0 is one per processor.",
         ),
     ] = 0
+    max_login_attempts: Annotated[
+        int,
+        Meta(ge=1, le=100, description="Wrong passwords in a row, from one network, before delays begin."),
+    ] = 5
+    max_account_attempts: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="Wrong passwords for one account, from wherever, before a pause."),
+    ] = 100
+    lockout_duration_minutes: Annotated[
+        float,
+        Meta(gt=0, le=1440, description="The pause for an account, and the longest delay for a network."),
+    ] = 15
     password: PasswordRules = PasswordRules()
     links: LinkLifetimes = LinkLifetimes()
 
@@ -442,6 +496,71 @@ class Challenge(_Section, frozen=True, kw_only=True):
     ] = None
 
 
+class LimitRule(_Section, frozen=True, kw_only=True):
+    enabled: Annotated[bool, Meta(description="Whether the rule holds.")] = True
+    routes: Annotated[
+        tuple[str, ...] | None, Meta(description="Classes of routes that it holds for.", max_length=20)
+    ] = None
+    per: Annotated[
+        Literal["address", "network", "user", "application", "everybody"] | None,
+        Meta(description="Who shares a bucket."),
+    ] = None
+    limit: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000_000)] | None, Meta(description="Tokens of a full bucket.")
+    ] = None
+    window_secs: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)] | None,
+        Meta(description="How long an empty bucket takes to be full."),
+    ] = None
+    strategy: Annotated[
+        Literal["bucket", "adaptive", "concurrency"] | None, Meta(description="How it counts.")
+    ] = None
+    cost: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None, Meta(description="Tokens that a request takes.")
+    ] = None
+    refunds: Annotated[bool | None, Meta(description="Whether a success gives its tokens back.")] = None
+    leased: Annotated[bool | None, Meta(description="Whether workers take tokens in batches.")] = None
+    challenge: Annotated[
+        Annotated[int, Meta(ge=0, le=24)] | None,
+        Meta(description="Difficulty of what may be solved instead of being refused; 0 refuses."),
+    ] = None
+    countries: Annotated[
+        tuple[str, ...] | None, Meta(description="Only for addresses there (ISO 3166).", max_length=300)
+    ] = None
+    asns: Annotated[
+        tuple[int, ...] | None,
+        Meta(description="Only for addresses of these networks (ASN).", max_length=1000),
+    ] = None
+
+
+class Limits(_Section, frozen=True, kw_only=True):
+    mode: Annotated[
+        Literal["enforce", "observe"],
+        Meta(description="`observe` counts and logs what the rules would refuse, and lets it pass."),
+    ] = "enforce"
+    degraded_share: Annotated[
+        float,
+        Meta(gt=0, le=1, description="Share of each limit that a replica keeps to while Redis is away."),
+    ] = 0.25
+    rules: dict[str, LimitRule] = {}
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(max_length=1000, description="Networks (CIDR) that no limit applies to."),
+    ] = ()
+    deny: Annotated[
+        tuple[str, ...],
+        Meta(max_length=1000, description="Networks (CIDR) whose requests are refused."),
+    ] = ()
+    deny_countries: Annotated[
+        tuple[str, ...],
+        Meta(max_length=300, description="Countries (ISO 3166, like `XY`) whose requests are refused."),
+    ] = ()
+    places_files: Annotated[
+        tuple[Path, ...],
+        Meta(max_length=4, description="Files in MaxMind's format that know countries and networks (ASN)."),
+    ] = ()
+
+
 class Privacy(_Section, frozen=True, kw_only=True):
     erasure_log: Annotated[
         Path | None,
@@ -483,6 +602,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     applications: dict[str, ApplicationSection] = {}
     hooks: Hooks = Hooks()
     challenge: Challenge = Challenge()
+    limits: Limits = Limits()
     privacy: Privacy = Privacy()
     embedded: EmbeddedServers = EmbeddedServers()
     profile: Profile = "development"

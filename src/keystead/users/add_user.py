@@ -31,15 +31,18 @@ class NewUser:
     updated_at: datetime | None = None
 
 
-def check_new_user(rules: PasswordRules, *, email: str, password: str, full_name: str | None) -> EmailAddress:
-    """The address, when everything can be accepted. Raises InvalidInput with every bad field."""
+async def check_new_user(
+    rules: PasswordRules, *, email: str, password: str, full_name: str | None
+) -> EmailAddress:
+    """The address, when everything can be accepted. Raises InvalidInput with every bad field, and what else the rules
+    raise; no caller may be in a transaction."""
     complaints, address = Complaints(), None
     with complaints.noted():
         address = parse_email(email)
     with complaints.noted():
         check_name(full_name)
     with complaints.noted():
-        rules.check(password, email=address, full_name=full_name)
+        await rules.check(password, email=address, full_name=full_name)
     complaints.raise_any()
     return parse_email(email)
 

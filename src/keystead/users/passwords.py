@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -16,6 +16,9 @@ from keystead.kernel.telemetry import PASSWORD_QUEUE
 from keystead.users import foreign_hashes
 from keystead.users.email import EmailAddress
 from keystead.users.hash_ceilings import is_argon2_affordable
+from keystead.users.known_passwords.breach_service import PasswordsUnchecked
+from keystead.users.known_passwords.known import KnownBy, KnownPasswords
+from keystead.users.known_passwords.strength import Strength
 
 T = TypeVar("T")
 
@@ -33,24 +36,77 @@ class Argon2Cost:
 
 @dataclass(frozen=True, slots=True)
 class PasswordRules:
-    """NIST SP 800-63B-4 §3.1.1.2: length and context words; no composition rules, no expiry."""
+    """NIST SP 800-63B-4 §3.1.1.2: length, context words and known passwords; no composition rules, no expiry.
+
+    `needs_letters_and_digits` is PCI DSS 8.3.6. `min_score`: the least of zxcvbn's estimate that is taken.
+    """
 
     min_length: int
     context_words: tuple[str, ...]
+    known: KnownPasswords
+    needs_letters_and_digits: bool = False
+    min_score: int = 0
+    refuses: ClassVar = (InvalidInput, PasswordsUnchecked, Overloaded)
 
-    def check(self, password: str, *, email: EmailAddress | None, full_name: str | None) -> None:
-        """Raises InvalidInput. Length counts characters of the normal form; context words count for nothing."""
+    async def check(self, password: str, *, email: EmailAddress | None, full_name: str | None) -> None:
+        """Length counts characters of the normal form; context words count for nothing. No caller may be in a
+        transaction. Raises InvalidInput, with an estimate of the strength where there is time for one;
+        PasswordsUnchecked, Overloaded."""
         require_hashable(password)
         normal = unicodedata.normalize("NFC", password)
-        if len(normal) < self.min_length:
-            raise _refused("password_too_short", f"Use at least {self.min_length} characters.")
-        words = self._context(email, full_name)
-        if len(_without(normal.casefold(), words)) < self.min_length:
-            raise _refused(
-                "password_context_word",
-                "Words from your name, your address or this service count for nothing: "
-                f"use at least {self.min_length} characters beside them.",
+        bare = _without(normal.casefold(), self._context(email, full_name))
+        fault = self._fault(normal, bare) or await self._known(normal)
+        if fault is None and self.min_score == 0:
+            return
+        # Without the context words, of which zxcvbn knows nothing.
+        strength = await self._estimate(bare, is_needed=fault is None)
+        if fault is None and strength is not None and strength.score < self.min_score:
+            fault = ("password_too_weak", "This password is too easy to guess.")
+        if fault is not None:
+            code, message = fault
+            raise (
+                _refused(code, message)
+                if strength is None
+                else _refused(code, message, strength=strength.as_dict())
             )
+
+    def _fault(self, normal: str, bare: str) -> tuple[str, str] | None:
+        """What needs no thought."""
+        if len(normal) < self.min_length:
+            return "password_too_short", f"Use at least {self.min_length} characters."
+        if len(bare) < self.min_length:
+            message = (
+                "Words from your name, your address or this service count for nothing: "
+                f"use at least {self.min_length} characters beside them."
+            )
+            return "password_context_word", message
+        has_both = any(map(str.isalpha, normal)) and any(map(str.isdigit, normal))
+        if self.needs_letters_and_digits and not has_both:
+            return "password_composition", "Use letters and digits, both."
+        return None
+
+    async def _known(self, normal: str) -> tuple[str, str] | None:
+        match await self.known.find(normal):
+            case None:
+                return None
+            case KnownBy.COMMON:
+                return (
+                    "password_known",
+                    "This is one of the commonest passwords, or made of them: choose another.",
+                )
+            case KnownBy.FILE | KnownBy.SERVICE:
+                return (
+                    "password_known",
+                    "Others know this password: it was found in a breach. Choose another.",
+                )
+
+    async def _estimate(self, bare: str, *, is_needed: bool) -> Strength | None:
+        try:
+            return await self.known.estimate(bare)
+        except Overloaded:
+            if is_needed:
+                raise
+            return None
 
     def _context(self, email: EmailAddress | None, full_name: str | None) -> list[str]:
         address = (email.local, email.domain) if email else ()
@@ -109,9 +165,13 @@ class Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    def require_room(self) -> None:
+        """What cannot be hashed in time is refused before it costs anything else. Raises Overloaded."""
         if self._waiting >= self._limit:
             raise Overloaded(retry_after=1)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self.require_room()
         self._waiting += 1
         PASSWORD_QUEUE.inc()
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -150,5 +210,5 @@ def _without(text: str, words: Iterable[str]) -> str:
     return text
 
 
-def _refused(code: str, message: str) -> InvalidInput:
-    return InvalidInput(FieldError("/password", code, message))
+def _refused(code: str, message: str, **facts: object) -> InvalidInput:
+    return InvalidInput(FieldError("/password", code, message, **facts))

@@ -33,6 +33,8 @@ PURPOSES = (
     "idempotency",
     "import_id",
     "challenge",
+    "limits",
+    "device",
 )
 _VERSION_BYTES = 2
 

@@ -1,6 +1,6 @@
 """Routes of `/api/v1/auth`: register, login, refresh, logout, reauthenticate, policy, CSRF token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Annotated
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from keystead.api.rest.bodies import ClientId, Email, FullName, Password, TokenPairBody, UserBody
-from keystead.api.rest.cookies import RefreshCookie
+from keystead.api.rest.cookies import DEVICE_HEADER, RefreshCookie
 from keystead.api.rest.problems import CsrfRefused, OriginRefused, SeveralCredentials
 from keystead.api.rest.routes import AUTH_BODY_BYTES, Answer, Call, Reply, Route
 from keystead.auth.login import Login
@@ -58,9 +58,13 @@ class VerificationRequiredBody(msgspec.Struct):
 
 
 class PolicyBody(msgspec.Struct, kw_only=True):
+    """Known passwords are refused always. `composition_rules`: letters and digits, both. `min_score`: zxcvbn's."""
+
     min_length: int
     max_bytes: int
-    composition_rules: bool = False
+    min_score: int
+    composition_rules: bool
+    known_passwords: bool = False
     expires: bool = False
 
 
@@ -88,10 +92,19 @@ async def register(call: Call) -> Reply:
 async def login(call: Call) -> Reply:
     body: LoginBody = call.body
     await _require_origin(call, body.client_id)
-    pair = await call.core.auth.login(
-        email=body.email, password=body.password, origin=call.origin, client_id=body.client_id
+    signed_in = await call.core.auth.login(
+        email=body.email,
+        password=body.password,
+        origin=call.origin,
+        client_id=body.client_id,
+        device_token=call.cookies.device_token(call.request.headers),
     )
-    return _reply(call, pair)
+    reply = _reply(call, signed_in.token_pair)
+    device_token = signed_in.device_token.reveal()
+    if "set-cookie" not in reply.headers:
+        return replace(reply, headers={DEVICE_HEADER: device_token})
+    # Where the refresh token is in a cookie, so is this.
+    return replace(reply, also_cookie=call.cookies.set_device(device_token))
 
 
 async def refresh(call: Call) -> Reply:
@@ -135,8 +148,15 @@ async def reauthenticate(call: Call) -> Reply:
 
 
 async def policy(call: Call) -> Reply:
-    minimum = call.settings.auth.password.min_length
-    return Reply(body=PolicyBody(min_length=minimum, max_bytes=MAX_BYTES))
+    rules = call.settings.auth.password
+    return Reply(
+        body=PolicyBody(
+            min_length=rules.min_length,
+            max_bytes=MAX_BYTES,
+            min_score=rules.min_score,
+            composition_rules=rules.profile == "pci",
+        )
+    )
 
 
 async def csrf(call: Call) -> Reply:
@@ -211,6 +231,7 @@ ROUTES = (
             Answer(HTTPStatus.ACCEPTED, VerificationRequiredBody, "The address must be proven first."),
         ),
         requires=Register.requires,
+        limited_as=Register.limited_as,
         refuses=(*Register.refuses, OriginRefused),
     ),
     Route(
@@ -222,6 +243,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "Signed in."),),
         requires=Login.requires,
+        limited_as=Login.limited_as,
         refuses=(*Login.refuses, OriginRefused),
     ),
     Route(
@@ -234,6 +256,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "The next pair."),),
         requires=Refresh.requires,
+        limited_as=Refresh.limited_as,
         refuses=(*Refresh.refuses, SeveralCredentials, OriginRefused, CsrfRefused),
     ),
     Route(
@@ -265,6 +288,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "The pair of the new session."),),
         requires=Reauthenticate.requires,
+        limited_as=Reauthenticate.limited_as,
         refuses=(*Reauthenticate.refuses, SeveralCredentials, OriginRefused),
     ),
     Route(

@@ -7,11 +7,15 @@ from keystead.api.rest.problems import CsrfRefused, OriginRefused, SeveralCreden
 from keystead.applications.book import Applications
 from keystead.auth.csrf import CsrfTokens
 from keystead.kernel.application import Application
+from keystead.limits.sources import DEVICE_DAYS
 
 # The prefix binds a cookie to this host, TLS and the whole path (RFC 6265bis §4.1.3.2): no subdomain can plant one.
 PREFIX = "__Host-keystead-"
 CSRF_HEADER = "x-csrf-token"
 CLIENT_HEADER = "x-client-id"
+DEVICE_HEADER = "x-device-token"
+_DEVICE_COOKIE = "__Host-keystead_device"  # no application's: their names follow a hyphen
+_DEVICE_SECONDS = DEVICE_DAYS * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,20 @@ class CookieRules:
     def clear(self, application: Application) -> str:
         return self._cookie(application, "", 0)
 
+    def device_token(self, headers: Mapping[str, str]) -> str | None:
+        """What shows that the device has signed in before: from its header, or else from its cookie."""
+        return headers.get(DEVICE_HEADER) or _parse(headers.get("cookie", "")).get(_DEVICE_COOKIE)
+
+    def set_device(self, token: str) -> str:
+        """The value of Set-Cookie."""
+        return self._spell(_DEVICE_COOKIE, token, _DEVICE_SECONDS)
+
     def _cookie(self, application: Application, token: str, max_age: int) -> str:
+        return self._spell(PREFIX + application.client_id, token, max_age)
+
+    def _spell(self, name: str, value: str, max_age: int) -> str:
         same_site = self.same_site.capitalize()
-        return (
-            f"{PREFIX}{application.client_id}={token}; Max-Age={max_age}; Path=/; Secure; HttpOnly; "
-            f"SameSite={same_site}"
-        )
+        return f"{name}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite={same_site}"
 
     def _admits(self, application: Application, headers: Mapping[str, str]) -> bool:
         """By `Origin` where there is one, as browsers send with every unsafe call; else by `Sec-Fetch-Site`. A program

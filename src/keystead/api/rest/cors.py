@@ -43,9 +43,17 @@ class Cors(CORSMiddleware):
                 "x-challenge-response",
                 "x-client-id",
                 "x-csrf-token",
+                "x-device-token",
                 "x-request-id",
             ],
-            expose_headers=["etag", "retry-after", "x-request-id"],
+            expose_headers=[
+                "etag",
+                "ratelimit",
+                "ratelimit-policy",
+                "retry-after",
+                "x-device-token",
+                "x-request-id",
+            ],
             max_age=max_age,
         )
         self._applications = applications

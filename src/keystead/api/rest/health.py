@@ -7,6 +7,7 @@ import msgspec
 from keystead.api.rest.routes import Answer, Call, Reply, Route
 from keystead.kernel.caller import Access
 from keystead.kernel.errors import Unavailable
+from keystead.limits.types import RouteClass
 from keystead.operations.health import CheckReadiness, ReadHealth
 
 
@@ -53,6 +54,7 @@ ROUTES = (
         summary="Whether the process runs",
         answers=(Answer(HTTPStatus.OK, StatusBody, "It runs."),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -61,6 +63,7 @@ ROUTES = (
         summary="Whether the process may get traffic",
         answers=(Answer(HTTPStatus.OK, StatusBody, "It may: ok, or degraded, which means without Redis."),),
         requires=CheckReadiness.requires,
+        limited_as=RouteClass.FREE,
         refuses=CheckReadiness.refuses,
     ),
     Route(

@@ -11,6 +11,7 @@ from keystead.api.rest.routes import Answer, Call, Reply, Route
 from keystead.jwt.read_key_set import ReadKeySet
 from keystead.jwt.types import Algorithm
 from keystead.kernel.caller import Access
+from keystead.limits.types import RouteClass
 
 TOKEN_PATH = "/api/v1/auth/token"
 _PAGE = "text/html; charset=utf-8"
@@ -29,7 +30,9 @@ class DiscoveryBody(msgspec.Struct):
     token_endpoint_auth_methods_supported: tuple[str, ...]
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
     introspection_endpoint_auth_methods_supported: tuple[str, ...]
+    introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
+    revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
 
 
 class JwksBody(msgspec.Struct):
@@ -54,8 +57,10 @@ async def discovery(call: Call) -> Reply:
         response_types_supported=(),
         token_endpoint_auth_methods_supported=METHODS,
         token_endpoint_auth_signing_alg_values_supported=tuple(Algorithm),
-        introspection_endpoint_auth_methods_supported=METHODS,
+        introspection_endpoint_auth_methods_supported=(*METHODS, "Bearer"),
+        introspection_endpoint_auth_signing_alg_values_supported=tuple(Algorithm),
         revocation_endpoint_auth_methods_supported=METHODS,
+        revocation_endpoint_auth_signing_alg_values_supported=tuple(Algorithm),
     )
     return Reply(body=body, cache_control="public, max-age=30")
 
@@ -89,6 +94,7 @@ ROUTES = (
         summary="Public keys of access tokens (RFC 7517)",
         answers=(Answer(HTTPStatus.OK, JwksBody, "The key set."),),
         requires=ReadKeySet.requires,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -97,6 +103,7 @@ ROUTES = (
         summary="Where things are",
         answers=(Answer(HTTPStatus.OK, DiscoveryBody, "The metadata."),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -105,6 +112,7 @@ ROUTES = (
         summary="This description",
         answers=(Answer(HTTPStatus.OK, dict, "OpenAPI 3.1."),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -113,6 +121,7 @@ ROUTES = (
         summary="This description, for people",
         answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -121,6 +130,7 @@ ROUTES = (
         summary="The stylesheet of the pages",
         answers=(Answer(HTTPStatus.OK, str, "A stylesheet.", "text/css"),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
     Route(
         method="GET",
@@ -130,5 +140,6 @@ ROUTES = (
         answers=(Answer(HTTPStatus.OK, str, "A page.", "text/html"),),
         refuses=(RouteNotFound,),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
 )

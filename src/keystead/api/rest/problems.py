@@ -25,10 +25,20 @@ from keystead.jwt.rotation import UnknownSigningKey
 from keystead.kernel.caller import NotSignedIn, PermissionMissing, ReauthenticationRequired, SessionRequired
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
 from keystead.limits.challenge.types import ChallengeFailed, ChallengeRequired, ChallengeUnavailable
+from keystead.limits.guesses import TooManyAttempts
+from keystead.limits.lists.types import (
+    AddressDenied,
+    NetworkConfigured,
+    NetworkNotFound,
+    OwnNetwork,
+    TooManyNetworks,
+)
+from keystead.limits.types import RateLimited
 from keystead.machines.types import KeyNotFound, ServiceAccountNotFound, ServiceAccountTaken, TooManyKeys
 from keystead.roles.types import LastAdministrator, RoleBuiltIn, RoleNotFound, RoleTaken
 from keystead.sessions.types import SessionNotFound
 from keystead.tickets.types import KeyReused, TicketRefused
+from keystead.users.known_passwords.breach_service import PasswordsUnchecked
 from keystead.users.types import EmailTaken, IdTaken, UserNotFound, VersionMismatch
 
 MEDIA_TYPE = "application/problem+json"
@@ -141,6 +151,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RefreshRefused: HTTPStatus.UNAUTHORIZED,
     TicketRefused: HTTPStatus.UNAUTHORIZED,
     TokenRejected: HTTPStatus.UNAUTHORIZED,
+    AddressDenied: HTTPStatus.FORBIDDEN,
     ChallengeFailed: HTTPStatus.FORBIDDEN,
     ChallengeRequired: HTTPStatus.FORBIDDEN,
     CsrfRefused: HTTPStatus.FORBIDDEN,
@@ -154,6 +165,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     RefreshTokenRequired: HTTPStatus.FORBIDDEN,
     ApplicationNotFound: HTTPStatus.NOT_FOUND,
     KeyNotFound: HTTPStatus.NOT_FOUND,
+    NetworkNotFound: HTTPStatus.NOT_FOUND,
     RoleNotFound: HTTPStatus.NOT_FOUND,
     ServiceAccountNotFound: HTTPStatus.NOT_FOUND,
     RouteNotFound: HTTPStatus.NOT_FOUND,
@@ -172,6 +184,9 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     TooManyKeys: HTTPStatus.CONFLICT,
     IdTaken: HTTPStatus.CONFLICT,
     LastAdministrator: HTTPStatus.CONFLICT,
+    NetworkConfigured: HTTPStatus.CONFLICT,
+    OwnNetwork: HTTPStatus.CONFLICT,
+    TooManyNetworks: HTTPStatus.CONFLICT,
     RoleBuiltIn: HTTPStatus.CONFLICT,
     RoleTaken: HTTPStatus.CONFLICT,
     SeveralAttempts: HTTPStatus.CONFLICT,
@@ -182,10 +197,13 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     RefreshTooOften: HTTPStatus.TOO_MANY_REQUESTS,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
     TokenTooLarge: HTTPStatus.CONFLICT,  # of what is stored about the account with what a token can hold
     ChallengeUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     HookUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    PasswordsUnchecked: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -201,12 +219,22 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     request_id: str | None = None
 
 
-class FieldProblem(msgspec.Struct, kw_only=True):
-    """One bad field of a 422, by JSON pointer (RFC 6901)."""
+class StrengthBody(msgspec.Struct, kw_only=True):
+    """How many guesses a refused password takes, by zxcvbn's estimate: its power of ten, and a score from 0 to 4."""
+
+    score: int
+    guesses_log10: float
+    warning: str
+    suggestions: list[str]
+
+
+class FieldProblem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One bad field of a 422, by JSON pointer (RFC 6901); of a new password with its strength."""
 
     pointer: str
     code: str
     message: str
+    strength: StrengthBody | None = None
 
 
 class FieldsProblem(Problem, kw_only=True):
@@ -250,13 +278,21 @@ def problem_of(refusal: Refusal, request_id: str) -> dict[str, Any]:
     }
 
 
-def headers_of(refusal: Refusal) -> dict[str, str]:
-    """WWW-Authenticate on every 401 (RFC 9110 §11.6.1), Retry-After and Allow where they apply."""
+def headers_of(refusal: Refusal, *, with_token: bool = False) -> dict[str, str]:
+    """WWW-Authenticate on every 401 (RFC 9110 §11.6.1), Retry-After and Allow where they apply.
+
+    `with_token`: a bearer token came along. Then WWW-Authenticate says what is wrong with it (RFC 6750 §3.1).
+    """
     headers = {}
     match status_of(type(refusal)):
         case HTTPStatus.UNAUTHORIZED:
             scheme = "Basic" if isinstance(refusal, InvalidClient) else "Bearer"
-            headers["www-authenticate"] = f'{scheme} realm="keystead"'
+            is_about_token = with_token and isinstance(refusal, NotSignedIn | TokenRejected)
+            error = ', error="invalid_token"' if is_about_token else ""
+            headers["www-authenticate"] = f'{scheme} realm="keystead"{error}'
+        case HTTPStatus.FORBIDDEN if with_token and isinstance(refusal, PermissionMissing):
+            scope = f', scope="{refusal.detail["permission"]}"' if "permission" in refusal.detail else ""
+            headers["www-authenticate"] = f'Bearer realm="keystead", error="insufficient_scope"{scope}'
         case HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.TOO_MANY_REQUESTS:
             headers["retry-after"] = str(refusal.detail.get("retry_after", 1))
         case HTTPStatus.METHOD_NOT_ALLOWED:

@@ -91,6 +91,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_SENT,),
         requires=AskByAddress.requires,
+        limited_as=AskByAddress.limited_as,
         refuses=AskByAddress.refuses,
     ),
     Route(
@@ -102,6 +103,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_DONE,),
         requires=ResetPassword.requires,
+        limited_as=ResetPassword.limited_as,
         refuses=ResetPassword.refuses,
     ),
     Route(
@@ -113,6 +115,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_DONE,),
         requires=VerifyEmail.requires,
+        limited_as=VerifyEmail.limited_as,
         refuses=VerifyEmail.refuses,
     ),
     Route(
@@ -124,6 +127,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_SENT,),
         requires=AskByAddress.requires,
+        limited_as=AskByAddress.limited_as,
         refuses=AskByAddress.refuses,
     ),
     Route(
@@ -135,6 +139,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_DONE,),
         requires=ConfirmEmailChange.requires,
+        limited_as=ConfirmEmailChange.limited_as,
         refuses=ConfirmEmailChange.refuses,
     ),
     Route(
@@ -146,6 +151,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_DONE,),
         requires=AcceptInvitation.requires,
+        limited_as=AcceptInvitation.limited_as,
         refuses=AcceptInvitation.refuses,
     ),
     Route(
@@ -157,6 +163,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(_DONE,),
         requires=Unlock.requires,
+        limited_as=Unlock.limited_as,
         refuses=Unlock.refuses,
     ),
 )

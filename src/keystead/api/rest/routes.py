@@ -39,6 +39,8 @@ from keystead.kernel.caller import (
 )
 from keystead.kernel.errors import FieldError, InvalidInput, Refusal, Unavailable
 from keystead.kernel.ids import SessionId, UserId
+from keystead.limits.lists.types import AddressDenied
+from keystead.limits.types import RateLimited, RouteClass
 from keystead.sessions.types import SessionNotFound
 from keystead.settings import Settings
 from keystead.tickets.types import Once
@@ -46,6 +48,7 @@ from keystead.users.types import UserNotFound
 
 AUTH_BODY_BYTES = 16384
 PROFILE_BODY_BYTES = 65536
+PERMIT = "keystead.permit"  # of the request, in the ASGI scope
 ADDRESS = "keystead.address"  # of the client, in the ASGI scope
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 FORM = "application/x-www-form-urlencoded"
@@ -162,6 +165,7 @@ class Reply:
     media_type: str = "application/json"
     cache_control: str = "no-store"
     headers: dict[str, str] = field(default_factory=dict)
+    also_cookie: str | None = None  # beside the one in `headers`
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,7 @@ class Route:
     summary: str
     answers: tuple[Answer, ...]
     requires: Requirement
+    limited_as: RouteClass | None = None  # by its method, where nothing is said
     refuses: tuple[type[Refusal], ...] = ()
     told_in_pages: tuple[type[Refusal], ...] = ()  # those of its refusals that a page tells, and no problem
     is_sensitive: bool = False
@@ -198,6 +203,15 @@ class Route:
     body_is_optional: bool = False
     speaks_oauth: bool = False  # refusals as RFC 6749 §5.2 has them, beside our own members
     max_body_bytes: int | None = None
+
+    @property
+    def is_health(self) -> bool:
+        """Asked by whoever watches over the service, and told to everybody, wherever they ask from."""
+        return self.path.startswith("/health")
+
+    @property
+    def limit_class(self) -> RouteClass:
+        return self.limited_as or (RouteClass.READ if self.method == "GET" else RouteClass.WRITE)
 
     @property
     def needs_identity(self) -> bool:
@@ -220,6 +234,10 @@ class Route:
             found.add(SessionRequired)
         if isinstance(self.requires, OwnScope | Permission | AnyOf):
             found.add(PermissionMissing)
+        if not self.is_health:
+            found.add(AddressDenied)
+        if self.limit_class is not RouteClass.FREE:
+            found.add(RateLimited)
         if "{" in self.path:  # a name that no path of ours can hold
             found.add(RouteNotFound)
         if self.query is not None or self.takes_key:

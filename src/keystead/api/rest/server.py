@@ -3,8 +3,10 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
+from http import HTTPStatus
+from math import ceil
 
 import msgspec
 import structlog
@@ -34,13 +36,16 @@ from keystead.api.rest.problems import (
     problem_of,
     status_of,
 )
-from keystead.api.rest.routes import Call, Documents, Drain, Reply, Route
+from keystead.api.rest.routes import ADDRESS, PERMIT, Call, Documents, Drain, Reply, Route
 from keystead.auth.identity import Identity
 from keystead.core import Core
 from keystead.jwt.jws import TokenRejected
 from keystead.kernel.caller import Access, AnyOf, Caller, NotSignedIn, OwnScope, Permission
 from keystead.kernel.errors import Refusal
 from keystead.kernel.telemetry import current_request_id
+from keystead.limits.limiter import Permit
+from keystead.limits.lists.types import AddressDenied, Verdict
+from keystead.limits.types import RouteClass, Standing
 from keystead.settings import Settings
 
 log = structlog.get_logger("http")
@@ -112,6 +117,7 @@ class PathApp:
     def __init__(self, path: str, methods: dict[str, Route], environment: Environment) -> None:
         self._path = path
         self._methods = methods
+        self._is_health = any(route.is_health for route in methods.values())
         self._allow = ", ".join(_with_head(methods))
         self._environment = environment
 
@@ -120,24 +126,27 @@ class PathApp:
         request = Request(scope, receive)
         try:
             async with asyncio.timeout(self._environment.settings.server.request_timeout_secs):
-                messages = _encode(await self._reply(request))
+                reply = await self._reply(request)
         except Refusal as refusal:
-            messages = _encode(self._refuse(request, refusal))
+            reply = self._refuse(request, refusal)
         except TimeoutError:
-            messages = _encode(self._refuse(request, RequestTimeout()))
+            reply = self._refuse(request, RequestTimeout())
         except ClientDisconnect:
             return
         except Exception:
             log.exception("request.failed")
-            messages = _encode(self._refuse(request, InternalError()))
-        for message in messages:
+            reply = self._refuse(request, InternalError())
+        for message in _encode(reply, scope.get(PERMIT)):
             await send(message)
 
     def _refuse(self, request: Request, refusal: Refusal) -> Reply:
         route = self._methods.get(request.method)
-        return refuse_oauth(refusal) if route is not None and route.speaks_oauth else refuse(refusal)
+        encode = refuse_oauth if route is not None and route.speaks_oauth else refuse
+        scheme = request.headers.get("authorization", "").partition(" ")[0]
+        return encode(refusal, with_token=scheme.lower() == "bearer")
 
     async def _reply(self, request: Request) -> Reply:
+        verdict = self._judge_address(request)
         _check_edges(request)
         if not self._methods:
             raise RouteNotFound
@@ -146,17 +155,49 @@ class PathApp:
             raise MethodNotAllowed(allow=self._allow)
         env = self._environment
         call = Call(request, env.core, env.settings, env.drain, env.documents, env.cookies, route)
+        if route.limit_class is RouteClass.FREE or verdict is Verdict.ALLOWED:
+            return await self._answer(call)
+        answer = request.headers.get("x-challenge-response")
+        permit = request.scope[PERMIT] = Permit(route.limit_class, request.scope[ADDRESS], answer)
+        await env.core.limiter.admit(permit)
+        succeeded: bool | None = None
+        try:
+            reply = await self._answer(call, permit)
+        except Refusal as refusal:
+            if status_of(type(refusal)) is HTTPStatus.UNAUTHORIZED:
+                succeeded = False
+            raise
+        else:
+            succeeded = True
+            return reply
+        finally:
+            await env.core.limiter.settle(permit, succeeded=succeeded)
+
+    def _judge_address(self, request: Request) -> Verdict:
+        """Raises AddressDenied."""
+        verdict = self._environment.core.networks.book.judge(request.scope[ADDRESS])
+        if verdict is Verdict.DENIED and not self._is_health:
+            raise AddressDenied
+        return verdict
+
+    async def _answer(self, call: Call, permit: Permit | None = None) -> Reply:
+        route, env = call.route, self._environment
         if route.needs_identity:
             call.identified = await _identify(call)
-            _admit(call.identified.caller, route)
+            caller = call.identified.caller
+            if permit is not None:
+                await env.core.limiter.admit_caller(
+                    permit, user_id=str(caller.user_id), client_id=call.identified.grant.client_id
+                )
+            _admit(caller, route)
         if route.query is not None:
-            call.query = decode_query(request.query_params.multi_items(), route.query)
+            call.query = decode_query(call.request.query_params.multi_items(), route.query)
         if route.body is not None:
             await _read_body(call, env.settings)
         return await route.handler(call)
 
 
-def refuse(refusal: Refusal) -> Reply:
+def refuse(refusal: Refusal, *, with_token: bool = False) -> Reply:
     """A refusal as a problem."""
     kind = type(refusal)
     if kind is TokenRejected:  # why a token was rejected is ours to know
@@ -165,16 +206,16 @@ def refuse(refusal: Refusal) -> Reply:
         status_of(kind),
         problem_of(refusal, current_request_id() or ""),
         media_type=MEDIA_TYPE,
-        headers=headers_of(refusal),
+        headers=headers_of(refusal, with_token=with_token),
     )
 
 
-def refuse_oauth(refusal: Refusal) -> Reply:
+def refuse_oauth(refusal: Refusal, *, with_token: bool = False) -> Reply:
     """A refusal as clients of OAuth expect it (RFC 6749 §5.2)."""
     return Reply(
         oauth_status_of(type(refusal)),
         oauth_problem_of(refusal, current_request_id() or ""),
-        headers=headers_of(refusal),
+        headers=headers_of(refusal, with_token=with_token),
     )
 
 
@@ -228,12 +269,16 @@ def _check_edges(request: Request) -> None:
         raise RouteNotFound
 
 
-def _encode(reply: Reply) -> tuple[Message, Message]:
+def _encode(reply: Reply, permit: Permit | None = None) -> tuple[Message, Message]:
     """The answer in ASGI's two messages."""
     headers = [
         (b"cache-control", reply.cache_control.encode()),
         *((name.encode(), value.encode()) for name, value in reply.headers.items()),
     ]
+    if reply.also_cookie is not None:
+        headers.append((b"set-cookie", reply.also_cookie.encode()))
+    if permit is not None and permit.standing is not None:
+        headers += _standing(permit.standing)
     body = b""
     if reply.body is not None:  # without one there is no length to tell either (RFC 9110 §8.6)
         body = reply.body.encode() if isinstance(reply.body, str) else msgspec.json.encode(reply.body)
@@ -243,6 +288,13 @@ def _encode(reply: Reply) -> tuple[Message, Message]:
         {"type": "http.response.start", "status": reply.status.value, "headers": headers},
         {"type": "http.response.body", "body": body},
     )
+
+
+def _standing(standing: Standing) -> Iterator[tuple[bytes, bytes]]:
+    """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
+    rule = standing.rule
+    yield b"ratelimit-policy", f'"{rule.name}";q={rule.limit};w={ceil(rule.window)}'.encode()
+    yield b"ratelimit", f'"{rule.name}";r={standing.remaining};t={ceil(standing.full_in)}'.encode()
 
 
 def _origin_of(url: str) -> str:

@@ -1,9 +1,10 @@
 """Routes for services: a token for a credential, what a token is worth, its end; and `/verify` for proxies."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from keystead.api.rest.client_proof import ClientForm, proof_of
 from keystead.api.rest.problems import (
@@ -22,9 +23,12 @@ from keystead.jwt.jws import TokenRejected
 from keystead.kernel.application import Application
 from keystead.kernel.caller import Access, Caller, CredentialKind, NotSignedIn, PermissionMissing
 from keystead.kernel.errors import InvalidInput
+from keystead.limits.types import RouteClass
 
 GRANT = "client_credentials"
 SIGNED = "application/token-introspection+jwt"  # RFC 9701
+# Of the characters that may stand in WWW-Authenticate (RFC 6750 §3).
+Words = Annotated[str, Meta(pattern=r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$", max_length=2000)]
 
 
 class TokenForm(ClientForm, kw_only=True):
@@ -42,6 +46,12 @@ class MachineTokenBody(msgspec.Struct, kw_only=True):
     token_type: str = "Bearer"
     expires_in: int
     scope: str
+
+
+class ActorBody(msgspec.Struct, kw_only=True):
+    """RFC 8693 §4.1: who acts in the subject's name."""
+
+    sub: str
 
 
 class IntrospectionBody(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -62,15 +72,16 @@ class IntrospectionBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     token_type: str | None = None
     auth_time: int | None = None
     amr: tuple[str, ...] | None = None
+    act: ActorBody | None = None
 
 
 class VerifyQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`audience`: whom the token must be for (the default application's). `scope`: words, all of which it must have.
-    `role`: words, one of which it must have."""
+    `role`: words, one of which it must have. One that is there and empty is a mistake of whoever asks, not a wish."""
 
-    audience: str | None = None
-    scope: str = ""
-    role: str = ""
+    audience: Annotated[str, Meta(pattern="^[!-~]{1,256}$")] | None = None
+    scope: Words | None = None
+    role: Words | None = None
 
 
 async def token(call: Call) -> Reply:
@@ -87,7 +98,7 @@ async def introspect(call: Call) -> Reply:
     client, application = await _client(call)
     identity = await call.core.auth.introspect(client, application, form.token)
     body = _inactive() if identity is None else _active(call, identity)
-    if SIGNED in call.request.headers.get("accept", ""):
+    if _wants_signed(call):
         signed = call.core.auth.sign_introspection(client, msgspec.to_builtins(body))
         return Reply(body=signed, media_type=SIGNED)
     return Reply(body=body, cache_control=_caching(call, identity))
@@ -103,21 +114,23 @@ async def revoke(call: Call) -> Reply:
 async def verify(call: Call) -> Reply:
     query: VerifyQuery = call.query
     identity = call.identity
-    audience = query.audience or call.core.applications.book.default.audience
+    audience = call.core.applications.book.default.audience if query.audience is None else query.audience
     if identity.grant.audience != audience:
         raise NotSignedIn
     scope, roles = scope_of(identity), _roles(identity)
-    if missing := sorted(set(query.scope.split()) - set(scope.split())):
+    if query.scope and (missing := sorted(set(query.scope.split()) - set(scope.split()))):
         raise PermissionMissing(permission=missing[0])
     if query.role and set(query.role.split()).isdisjoint(roles):
         raise PermissionMissing(role=query.role)
     caller = identity.caller
+    is_session = caller.credential is CredentialKind.SESSION
     headers = {
         "x-auth-subject": str(caller.user_id),
         "x-auth-client-id": identity.grant.client_id,
         "x-auth-roles": ",".join(roles),
         "x-auth-scope": scope,
         "x-auth-credential": caller.credential.value,
+        "x-auth-session": str(caller.session_id) if is_session else "",
         "vary": "Authorization",
     }
     return Reply(HTTPStatus.NO_CONTENT, headers=headers, cache_control=_caching(call, identity))
@@ -125,7 +138,9 @@ async def verify(call: Call) -> Reply:
 
 async def _client(call: Call) -> tuple[Caller, Application]:
     """The service that asks: by its credential, or by an access token that it got for it."""
-    bearer = call.bearer_token()
+    bearer, form = call.bearer_token(), call.body
+    if bearer is not None and (form.client_secret or form.client_assertion):
+        raise SeveralCredentials
     if bearer is None:
         client = await call.core.auth.authenticate_client(proof_of(call))
         return client.caller, client.application
@@ -161,11 +176,18 @@ def _active(call: Call, identity: Identity) -> IntrospectionBody:
         token_type="Bearer",
         auth_time=int(caller.auth_time.timestamp()) if is_session and caller.auth_time else None,
         amr=grant.amr if is_session else None,
+        act=ActorBody(sub=str(grant.actor_id)) if grant.actor_id else None,
     )
 
 
 def _roles(identity: Identity) -> tuple[str, ...]:
-    return identity.grant.application.claims.show(identity.caller.roles)
+    return identity.grant.application.claims.show(identity.grant.roles)
+
+
+def _wants_signed(call: Call) -> bool:
+    """Whether the signed form is among what is accepted. The plain one is for all who do not ask for it by name."""
+    ranges = ",".join(call.request.headers.getlist("accept")).split(",")
+    return SIGNED in {each.partition(";")[0].strip().lower() for each in ranges}
 
 
 def _caching(call: Call, identity: Identity | None) -> str:
@@ -198,6 +220,7 @@ ROUTES = (
         speaks_oauth=True,
         answers=(Answer(HTTPStatus.OK, MachineTokenBody, "The token."),),
         requires=GrantClientCredentials.requires,
+        limited_as=GrantClientCredentials.limited_as,
         refuses=(*GrantClientCredentials.refuses, UnsupportedGrantType, SeveralCredentials),
     ),
     Route(
@@ -214,6 +237,7 @@ ROUTES = (
             Answer(HTTPStatus.OK, str, "The same, signed (RFC 9701).", SIGNED),
         ),
         requires=Introspect.requires,
+        limited_as=Introspect.limited_as,
         refuses=(*Introspect.refuses, *_CLIENT_REFUSALS),
     ),
     Route(
@@ -227,6 +251,7 @@ ROUTES = (
         speaks_oauth=True,
         answers=(Answer(HTTPStatus.OK, description="It counts no more, if it ever did."),),
         requires=RevokeToken.requires,
+        limited_as=RevokeToken.limited_as,
         refuses=(*RevokeToken.refuses, *_CLIENT_REFUSALS),
     ),
     Route(
@@ -239,6 +264,7 @@ ROUTES = (
             Answer(HTTPStatus.NO_CONTENT, description="It holds: who it is stands in X-Auth-… headers."),
         ),
         requires=Access.BEARER,
+        limited_as=RouteClass.VERIFY,
         refuses=(PermissionMissing, NotSignedIn),
     ),
 )

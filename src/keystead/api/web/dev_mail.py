@@ -9,6 +9,7 @@ from keystead.api.rest.routes import Call, Reply, Route
 from keystead.api.web.pages import PAGE, page
 from keystead.kernel.caller import Access
 from keystead.kernel.errors import Unavailable
+from keystead.limits.types import RouteClass
 
 # Mails bring their own styles. No script, no pictures, no frame around it.
 _MAIL_POLICY = (
@@ -81,6 +82,7 @@ ROUTES = (
         summary="The latest mails, in development only",
         answers=(PAGE,),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
         refuses=(RouteNotFound, Unavailable),
     ),
     Route(
@@ -90,6 +92,7 @@ ROUTES = (
         summary="One mail as text, in development only",
         answers=(PAGE,),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
         refuses=(RouteNotFound, Unavailable),
     ),
     Route(
@@ -99,6 +102,7 @@ ROUTES = (
         summary="One mail as HTML, in development only",
         answers=(PAGE,),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
         refuses=(RouteNotFound, Unavailable),
     ),
 )

@@ -69,6 +69,12 @@ ENGLISH = Words(
             "Words from your name, your address or this service count for nothing: use at least {min_length} "
             "characters beside them."
         ),
+        "password_known": (
+            "Others know this password: it is among the commonest, or was found where passwords were stolen. Choose "
+            "another."
+        ),
+        "password_too_weak": "The password is too easy to guess: add a word or two that nobody expects.",
+        "password_composition": "The password needs letters and digits, both.",
         "full_name_invalid": "The name is too long, or not all of it prints: use 1 to {max_name_length} characters.",
     },
     problem_mark="Error",

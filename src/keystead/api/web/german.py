@@ -72,6 +72,12 @@ GERMAN = Words(
             "Wörter aus Ihrem Namen, Ihrer Adresse oder diesem Dienst zählen nicht: Außer ihnen braucht es mindestens "
             "{min_length} Zeichen."
         ),
+        "password_known": (
+            "Andere kennen dieses Passwort: Es ist eines der häufigsten oder war unter gestohlenen. Wählen Sie ein "
+            "anderes."
+        ),
+        "password_too_weak": "Das Passwort ist zu leicht zu erraten: Nehmen Sie ein oder zwei unerwartete Wörter dazu.",
+        "password_composition": "Das Passwort braucht Buchstaben und Ziffern.",
         "full_name_invalid": (
             "Der Name ist zu lang oder nicht ganz druckbar: Möglich sind 1 bis {max_name_length} Zeichen."
         ),

@@ -15,6 +15,7 @@ from keystead.api.web.pages import PAGE
 from keystead.api.web.visit import TOLD, Landing, Visit
 from keystead.kernel.application import LinkTo
 from keystead.kernel.errors import InvalidInput, Unavailable
+from keystead.limits.types import RouteClass
 from keystead.tickets.peek import Peek
 from keystead.tickets.types import Purpose
 
@@ -119,6 +120,7 @@ ROUTES = (
         summary="The page of a link that proves an address",
         answers=(PAGE,),
         requires=Peek.requires,
+        limited_as=RouteClass.LINK,
         refuses=(*Peek.refuses, Unavailable),
         told_in_pages=TOLD,
     ),
@@ -132,6 +134,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(PAGE,),
         requires=VerifyEmail.requires,
+        limited_as=VerifyEmail.limited_as,
         refuses=VerifyEmail.refuses,
         told_in_pages=TOLD,
     ),
@@ -142,6 +145,7 @@ ROUTES = (
         summary="The page of a link that sets a new password",
         answers=(PAGE,),
         requires=Peek.requires,
+        limited_as=RouteClass.LINK,
         refuses=(*Peek.refuses, Unavailable),
         told_in_pages=TOLD,
     ),
@@ -155,6 +159,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(PAGE,),
         requires=ResetPassword.requires,
+        limited_as=ResetPassword.limited_as,
         refuses=ResetPassword.refuses,
         told_in_pages=(*TOLD, InvalidInput),
     ),
@@ -165,6 +170,7 @@ ROUTES = (
         summary="The page of a link that moves an account to a new address",
         answers=(PAGE,),
         requires=Peek.requires,
+        limited_as=RouteClass.LINK,
         refuses=(*Peek.refuses, Unavailable),
         told_in_pages=TOLD,
     ),
@@ -178,6 +184,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(PAGE,),
         requires=ConfirmEmailChange.requires,
+        limited_as=ConfirmEmailChange.limited_as,
         refuses=ConfirmEmailChange.refuses,
         told_in_pages=TOLD,
     ),
@@ -188,6 +195,7 @@ ROUTES = (
         summary="The page of an invitation",
         answers=(PAGE,),
         requires=Peek.requires,
+        limited_as=RouteClass.LINK,
         refuses=(*Peek.refuses, Unavailable),
         told_in_pages=TOLD,
     ),
@@ -201,6 +209,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(PAGE,),
         requires=AcceptInvitation.requires,
+        limited_as=AcceptInvitation.limited_as,
         refuses=AcceptInvitation.refuses,
         told_in_pages=(*TOLD, InvalidInput),
     ),
@@ -211,6 +220,7 @@ ROUTES = (
         summary="The page of a link that unlocks an account",
         answers=(PAGE,),
         requires=Peek.requires,
+        limited_as=RouteClass.LINK,
         refuses=(*Peek.refuses, Unavailable),
         told_in_pages=TOLD,
     ),
@@ -224,6 +234,7 @@ ROUTES = (
         max_body_bytes=AUTH_BODY_BYTES,
         answers=(PAGE,),
         requires=Unlock.requires,
+        limited_as=Unlock.limited_as,
         refuses=Unlock.refuses,
         told_in_pages=TOLD,
     ),

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from keystead.api.rest.routes import Answer, Call, Reply, Route
 from keystead.kernel.caller import Access
+from keystead.limits.types import RouteClass
 
 STYLESHEET = "/style/pages.css"
 PAGE = Answer(HTTPStatus.OK, str, "A page.", "text/html")
@@ -48,5 +49,6 @@ ROUTES = (
         summary="The stylesheet of the pages that mailed links lead to",
         answers=(Answer(HTTPStatus.OK, str, "A stylesheet.", "text/css"),),
         requires=Access.PUBLIC,
+        limited_as=RouteClass.FREE,
     ),
 )

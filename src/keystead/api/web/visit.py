@@ -12,12 +12,13 @@ from keystead.api.web.words import Facts
 from keystead.kernel.application import LinkTo
 from keystead.kernel.errors import InvalidInput, Overloaded, Refusal, Unavailable
 from keystead.tickets.types import Purpose, TicketRefused
+from keystead.users.known_passwords.breach_service import PasswordsUnchecked
 from keystead.users.passwords import MAX_BYTES
 from keystead.users.profile import MAX_NAME_LENGTH
 from keystead.users.types import EmailTaken
 
 # What a page tells, and no problem. InvalidInput shows the form again.
-TOLD = (TicketRefused, EmailTaken, Overloaded, Unavailable)
+TOLD = (TicketRefused, EmailTaken, Overloaded, PasswordsUnchecked, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Leases: tokens that a worker has taken ahead, so that most requests cost no round trip."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeAlias
+
+from keystead.limits.buckets import Spent
+from keystead.limits.types import Rule, Standing
+
+MAX_LEASES = 50_000
+SHARE = 0.02  # of the bucket in one batch: what a worker may hold unused, and what others may be refused too early
+KEPT = 1.0  # seconds; what was not used by then is forfeited, which is the stricter side
+
+Take: TypeAlias = Callable[[Rule, str, int], Awaitable[Spent]]
+Key: TypeAlias = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Lease:
+    tokens: int
+    until: float  # when what is left is forfeited, or, with no tokens, when it is worth asking again
+    standing: Standing
+
+
+class Leases:
+    """Nothing is admitted that was not taken from the shared bucket before: the limit is never overshot.
+
+    It is undershot by what workers hold: at most SHARE of the bucket each, for KEPT seconds.
+    """
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._leases: OrderedDict[Key, _Lease] = OrderedDict()
+        self._flights: dict[Key, asyncio.Future[None]] = {}
+
+    def take_held(self, rule: Rule, subject: str, cost: int) -> Standing | None:
+        """From what is held; None where the shared bucket must be asked."""
+        lease = self._leases.get((rule.name, subject))
+        if lease is None or lease.tokens < cost or monotonic() >= lease.until:
+            return None
+        lease.tokens -= cost
+        told = lease.standing
+        return Standing(rule, told.remaining + lease.tokens, told.next_in, told.full_in)
+
+    def refusal(self, rule: Rule, subject: str) -> Standing | None:
+        """How the bucket stands, where it was found empty a moment ago: it is not asked again before it refills."""
+        lease = self._leases.get((rule.name, subject))
+        if lease is None or lease.tokens > 0 or monotonic() >= lease.until or lease.standing.next_in <= 0:
+            return None
+        return lease.standing
+
+    async def take(self, rule: Rule, subject: str, cost: int) -> tuple[bool, Standing]:
+        """Whether `cost` were there: a batch is taken from the shared bucket, once for all who wait for it."""
+        key = (rule.name, subject)
+        while (flight := self._flights.get(key)) is not None:
+            await asyncio.wait({flight})
+            if (standing := self.take_held(rule, subject, cost)) is not None:
+                return True, standing
+            if (standing := self.refusal(rule, subject)) is not None:
+                return False, standing
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        try:
+            spent = await self._take(rule, subject, max(cost, int(rule.limit * SHARE)))
+            self._keep(key, spent, cost)
+        finally:
+            del self._flights[key]
+            flight.set_result(None)
+        return spent.is_enough, spent.standing
+
+    def _keep(self, key: Key, spent: Spent, cost: int) -> None:
+        left, kept = (
+            (spent.granted - cost, KEPT) if spent.is_enough else (0, min(spent.standing.next_in, KEPT))
+        )
+        self._leases.pop(key, None)
+        self._leases[key] = _Lease(left, monotonic() + kept, spent.standing)
+        if len(self._leases) > MAX_LEASES:
+            self._leases.popitem(last=False)

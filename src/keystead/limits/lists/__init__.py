@@ -1,0 +1,1 @@
+"""Which networks are let through, and which are refused."""

@@ -1,0 +1,238 @@
+"""Guessing: no number of tries at once, and no number of networks, gets more of them to the hash than the budget says;
+and whoever knows the password, on a device that they have used before, gets in throughout."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from keystead.kernel.caller import Origin
+from keystead.limits.sources import GuessSources
+from tests.support.people import PASSWORD, new_email, register
+
+pytestmark = pytest.mark.anyio
+
+LOGIN = "/api/v1/auth/login"
+WRONG = "a wrong password of some length"
+
+
+@pytest.fixture
+def configured():
+    return {"SERVER__TRUSTED_PROXIES": "127.0.0.0/8"}
+
+
+@pytest.fixture
+def hashed(core, monkeypatch):
+    """Counts what reaches the hash."""
+    counts = {"verify": 0}
+    hasher = core.auth.login.hasher
+    verify = type(hasher).verify
+
+    async def counting(self, stored, password):
+        counts["verify"] += 1
+        return await verify(self, stored, password)
+
+    monkeypatch.setattr(type(hasher), "verify", counting)
+    return counts
+
+
+async def try_login(client, email, password=WRONG, *, address="198.51.100.1", device=None):
+    headers = {"x-forwarded-for": address}
+    if device is not None:
+        headers["x-device-token"] = device
+    return await client.post(LOGIN, json={"email": email, "password": password}, headers=headers)
+
+
+async def test_cve_class_47_of_many_wrong_guesses_at_once_no_more_reach_the_hash_than_the_budget(
+    client, hashed
+):
+    email = (await register(client)).email
+    answers = await asyncio.gather(*(try_login(client, email) for _ in range(90)))
+    assert sorted({answer.status_code for answer in answers}) == [401, 429]
+    assert hashed["verify"] == 5
+    assert sum(answer.status_code == 401 for answer in answers) == 5
+
+
+async def test_cve_class_48_fifty_right_passwords_at_once_all_sign_in(client):
+    email = (await register(client)).email
+    answers = await asyncio.gather(*(try_login(client, email, PASSWORD) for _ in range(50)))
+    assert [answer.status_code for answer in answers] == [200] * 50
+
+
+async def test_asvs_v5_6_3_1_whatever_the_number_of_networks_a_hundred_guesses_reach_the_hash(
+    client, hashed, clock
+):
+    email = (await register(client)).email
+    device = (await try_login(client, email, PASSWORD)).headers["x-device-token"]
+    before = hashed["verify"]
+    for n in range(150):
+        await try_login(client, email, address=f"198.51.{n}.1")
+    assert hashed["verify"] - before == 100
+    refused = await try_login(client, email, PASSWORD, address="192.0.2.1")
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "too_many_attempts"
+    assert (await try_login(client, email, PASSWORD, address="192.0.2.1", device=device)).status_code == 200
+    await clock.advance(timedelta(minutes=15))
+    assert (await try_login(client, email, PASSWORD, address="192.0.2.1")).status_code == 200
+
+
+async def test_cve_class_54_nobody_uses_up_the_budget_of_a_device_that_is_known(client):
+    email = (await register(client)).email
+    device = (await try_login(client, email, PASSWORD)).headers["x-device-token"]
+    for n in range(120):
+        await try_login(client, email, address=f"198.51.{n}.1")
+        if n % 40 == 0:
+            answer = await try_login(client, email, PASSWORD, address=f"198.51.{n}.1", device=device)
+            assert answer.status_code == 200
+    # Its own wrong guesses count, for itself.
+    for _ in range(5):
+        assert (await try_login(client, email, device=device)).status_code == 401
+    assert (await try_login(client, email, PASSWORD, device=device)).status_code == 429
+
+
+async def test_a_device_token_of_another_account_or_of_nobody_is_none(client):
+    email, stranger = (await register(client)).email, (await register(client)).email
+    device = (await try_login(client, stranger, PASSWORD)).headers["x-device-token"]
+    for _ in range(5):
+        await try_login(client, email)
+    for token in (device, device[:-1] + ("A" if device[-1] != "A" else "B"), "dt_", "x" * 4000):
+        assert (await try_login(client, email, PASSWORD, device=token)).status_code == 429
+
+
+async def test_the_delay_grows_with_each_wrong_guess_and_ends_by_itself(client, clock):
+    email = (await register(client)).email
+    for _ in range(5):
+        assert (await try_login(client, email)).status_code == 401
+    delays = []
+    for _ in range(8):
+        refused = await try_login(client, email, PASSWORD)
+        assert refused.status_code == 429
+        delays.append(int(refused.headers["retry-after"]))
+        await clock.advance(timedelta(seconds=delays[-1]))
+        assert (await try_login(client, email)).status_code == 401
+    assert delays[:5] == [30, 60, 120, 240, 480]
+    assert delays[5:] == [900, 900, 900]
+    await clock.advance(timedelta(minutes=15))
+    assert (await try_login(client, email, PASSWORD)).status_code == 200
+
+
+async def test_another_network_is_not_held_to_what_the_first_did(client):
+    email = (await register(client)).email
+    for _ in range(7):
+        await try_login(client, email)
+    assert (await try_login(client, email, PASSWORD, address="192.0.2.7")).status_code == 200
+
+
+async def test_a_right_password_begins_the_count_anew(client):
+    email = (await register(client)).email
+    for _ in range(3):
+        for _ in range(4):
+            assert (await try_login(client, email)).status_code == 401
+        assert (await try_login(client, email, PASSWORD)).status_code == 200
+
+
+async def test_asvs_v5_6_3_8_an_address_that_nobody_has_is_counted_and_refused_alike(client, hashed):
+    known = (await register(client)).email
+    told = []
+    for n, email in enumerate((known, new_email())):
+        answers = [await try_login(client, email, address=f"203.0.113.{n}") for _ in range(7)]
+        told.append(
+            [
+                (answer.status_code, answer.json()["code"], answer.headers.get("retry-after"))
+                for answer in answers
+            ]
+        )
+    assert told[0] == told[1]
+    assert hashed["verify"] == 10
+
+
+async def test_cve_class_51_every_spelling_of_an_address_shares_one_count(client):
+    email = (await register(client)).email
+    for spelling in (
+        email,
+        email.upper(),
+        email.title(),
+        email.swapcase(),
+        email.replace("example", "EXAMPLE"),
+    ):
+        await try_login(client, spelling)
+    assert (await try_login(client, email, PASSWORD)).status_code == 429
+
+
+async def test_cve_class_52_addresses_of_one_ipv6_network_share_one_count(client):
+    email = (await register(client)).email
+    for n in range(5):
+        await try_login(client, email, address=f"2001:db8:1:2::{n}")
+    assert (await try_login(client, email, PASSWORD, address="2001:db8:1:2:ffff::1")).status_code == 429
+    assert (await try_login(client, email, PASSWORD, address="2001:db8:1:3::1")).status_code == 200
+
+
+async def test_cve_class_50_what_was_counted_is_committed_before_the_answer(client, db):
+    email = (await register(client)).email
+    assert (await try_login(client, email)).status_code == 401
+    rows = await db.fetch("SELECT failures, under_way FROM guesses ORDER BY source")
+    assert [tuple(row) for row in rows] == [(1, 0), (1, 0)]
+    events = await db.fetch("SELECT event FROM audit_events WHERE event LIKE 'login.%'")
+    assert [row[0] for row in events] == ["login.failed"]
+
+
+async def test_a_guess_whose_process_died_counts_as_failed_once_its_time_is_up(client, core, clock):
+    email = (await register(client)).email
+    login = core.auth.login
+    account = login.vault.index(email, purpose="email_index")
+    abandoned = []
+    for _ in range(5):
+        guess = login.sources.of_login(account, address="198.51.100.1", device_token=None)
+        abandoned.append(login.guesses.attempt(guess))
+        await abandoned[-1].__aenter__()  # and never left
+    await clock.advance(timedelta(seconds=61))
+    login.guesses._lines.clear()  # as in the process that comes after it
+    assert (await try_login(client, email)).status_code == 401
+    assert (await try_login(client, email, PASSWORD)).status_code == 429
+
+
+async def test_the_owner_is_told_once_and_the_link_lets_them_in(client, core, db, clock):
+    email = (await register(client)).email
+    for n in range(130):
+        await try_login(client, email, address=f"198.51.{n}.1")
+    while await core.mail.deliver():
+        pass
+    mails = [mail for row, mail in await core.mail.read(limit=200) if row.kind == "login_blocked"]
+    assert len(mails) == 1
+    token = mails[0].words.text.split("/unlock/")[1].split()[0]
+    assert (await try_login(client, email, PASSWORD, address="192.0.2.1")).status_code == 429
+    assert (await client.post("/api/v1/auth/unlock", json={"token": token})).status_code == 204
+    assert (await try_login(client, email, PASSWORD, address="192.0.2.1")).status_code == 200
+    events = [row[0] for row in await db.fetch("SELECT event FROM audit_events ORDER BY id")]
+    assert events.count("login.blocked") == 1
+    assert events.count("login.unblocked") == 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/reauthenticate", "/api/v1/users/me/password"])
+async def test_a_stolen_session_does_not_guess_the_password(client, path, hashed):
+    person = await register(client)
+    body = (
+        {"password": WRONG}
+        if "reauth" in path
+        else {"current_password": WRONG, "new_password": PASSWORD + "x"}
+    )
+    send = client.post if "reauth" in path else client.put
+    answers = [await send(path, json=body, headers=person.bearer) for _ in range(8)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3, answers[0].text
+    # Their owner signs in as ever.
+    assert (await try_login(client, person.email, PASSWORD)).status_code == 200
+
+
+async def test_a_device_token_ends_after_a_year(vault, clock):
+    sources = GuessSources(vault, clock)
+    account = vault.index("jane@example.com", purpose="email_index")
+    token = sources.device_token(account, None).reveal()
+    origin = Origin("198.51.100.1", "")
+    assert sources.of_login(account, address=origin.address, device_token=token).is_known
+    renewed = sources.device_token(account, token).reveal()
+    first, second = (
+        sources.of_login(account, address=origin.address, device_token=each) for each in (token, renewed)
+    )
+    assert first.source == second.source
+    await clock.advance(timedelta(days=366))
+    assert not sources.of_login(account, address=origin.address, device_token=token).is_known
