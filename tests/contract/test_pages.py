@@ -145,8 +145,9 @@ async def test_what_is_no_link_of_ours_gets_the_same_page(post, name, token):
         ("tiny-1", "The password is too short: use at least 15 characters."),
         ("é" * 600, "The password is too long: use at most 1024 bytes."),
         ("keystead keystead", "count for nothing: use at least 15 characters beside them."),
+        ("passwordpassword", "or was found where passwords were stolen. Choose another."),
     ],
-    ids=["none", "short", "long", "guessable"],
+    ids=["none", "short", "long", "guessable", "known"],
 )
 @pytest.mark.parametrize("name", ["reset", "invitation"])
 async def test_a_password_that_breaks_the_rules_is_explained_and_the_link_stays_good(

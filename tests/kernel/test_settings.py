@@ -188,12 +188,28 @@ def test_what_is_allowed_but_unwise_is_warned_about(folder):
         ("APP_MAIL__SENDER", "nobody"),
         ("APP_MAIL__USERNAME", "keystead"),
         ("APP_MAIL__PORT", "0"),
+        ("APP_AUTH__PASSWORD__PROFILE", "iso"),
+        ("APP_AUTH__PASSWORD__MIN_SCORE", "5"),
+        ("APP_AUTH__PASSWORD__BREACH_SERVICE__URL", "http://ranges.example.com/range"),
+        ("APP_AUTH__PASSWORD__BREACH_SERVICE__URL", "https://ranges.example.com/range?of="),
+        ("APP_AUTH__PASSWORD__BREACH_SERVICE__URL", "https://10.0.0.1/range"),
+        ("APP_AUTH__PASSWORD__BREACH_SERVICE__ALLOW_PRIVATE", "nowhere"),
+        ("APP_AUTH__PASSWORD__BREACH_SERVICE__TIMEOUT_MS", "60000"),
         ("APP_AUTH__MAX_SESSIONS", "0"),
         ("APP_ENV", "staging"),
     ],
 )
 def test_values_that_cannot_work_are_refused(folder, variable, value):
     assert problems(folder, **{variable: value})
+
+
+def test_conflicts_of_the_profile_pci_are_named(folder):
+    pci = {"APP_AUTH__PASSWORD__PROFILE": "pci"}
+    (warning,) = load(folder, pci).warnings
+    assert "6.2.5" in warning
+    (problem,) = problems(folder, **pci, APP_AUTH__PASSWORD__MIN_LENGTH="11")
+    assert "8.3.6" in problem
+    assert len(load(folder, {**pci, "APP_AUTH__PASSWORD__MIN_LENGTH": "12"}).warnings) == 2
 
 
 def test_applications_have_names_of_the_operators_choice(folder):

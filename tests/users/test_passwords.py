@@ -7,11 +7,12 @@ import pytest
 
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.users.email import parse_email
+from keystead.users.known_passwords.common import most_common
+from keystead.users.known_passwords.known import KnownBy, KnownPasswords
 from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules
 
 pytestmark = pytest.mark.anyio
 
-RULES = PasswordRules(min_length=15, context_words=("keystead",))
 CHEAP = Argon2Cost(memory_kib=8, iterations=1, parallelism=1)
 
 
@@ -22,12 +23,25 @@ def hasher():
     made.close()
 
 
-def judge(password, *, email="user@example.com", full_name="John Doe", rules=RULES):
+@pytest.fixture
+async def known():
+    made = KnownPasswords()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def rules(known):
+    return PasswordRules(15, ("keystead",), known)
+
+
+async def judge(rules, password, *, email="user@example.com", full_name="John Doe"):
     """The code of the refusal, or None."""
     try:
-        rules.check(password, email=parse_email(email), full_name=full_name)
+        await rules.check(password, email=parse_email(email), full_name=full_name)
     except InvalidInput as refusal:
-        return refusal.errors[0].code
+        (error,) = refusal.errors
+        return error.code
     return None
 
 
@@ -37,16 +51,18 @@ def judge(password, *, email="user@example.com", full_name="John Doe", rules=RUL
         "SecurePassword123!",
         "aaaa bbbb cccc dddd",
         "lowercaselettersonly",
-        " " * 15,
-        "🔑" * 15,
-        "x" * 64,
-        "x" * 128,
-        "x" * 1024,
+        "   a        b  ",
+        "🔑🎻🧭🪁🧵🥁🔭🧲🪜🎳🧃🪐🧩🎏🪵",
         "superuserpassword12",
     ],
 )
-def test_asvs_v5_6_2_5_length_is_enough_whatever_the_characters(password):
-    assert judge(password) is None
+async def test_asvs_v5_6_2_5_length_is_enough_whatever_the_characters(rules, password):
+    assert await judge(rules, password) is None
+
+
+@pytest.mark.parametrize("length", [64, 128, 1024])
+async def test_asvs_v5_6_2_9_long_passwords_are_taken(rules, length):
+    assert await judge(rules, ("correct horse battery staple " * 40)[:length]) is None
 
 
 @pytest.mark.parametrize(
@@ -59,12 +75,14 @@ def test_asvs_v5_6_2_5_length_is_enough_whatever_the_characters(password):
         ("🔑" * 257, "password_too_long"),
     ],
 )
-def test_asvs_v5_6_2_1_and_6_2_9_length_is_counted_in_characters_and_bounded_in_bytes(password, code):
-    assert judge(password) == code
+async def test_asvs_v5_6_2_1_and_6_2_9_length_is_counted_in_characters_and_bounded_in_bytes(
+    rules, password, code
+):
+    assert await judge(rules, password) == code
 
 
-def test_the_minimum_is_a_setting():
-    assert judge("x" * 14, rules=PasswordRules(14, ())) is None
+async def test_the_minimum_is_a_setting(known):
+    assert await judge(PasswordRules(14, (), known), "qv7-tram-lemon") is None
 
 
 @pytest.mark.parametrize(
@@ -77,12 +95,80 @@ def test_the_minimum_is_a_setting():
         ("Jonathan1Appleseed", {"full_name": "Jonathan Appleseed"}),
     ],
 )
-def test_asvs_v5_6_2_11_context_words_count_for_nothing(password, extra):
-    assert judge(password, **extra) == "password_context_word"
+async def test_asvs_v5_6_1_2_and_6_2_11_context_words_count_for_nothing(rules, password, extra):
+    assert await judge(rules, password, **extra) == "password_context_word"
 
 
-def test_a_long_password_may_hold_a_context_word():
-    assert judge("keystead correct horse battery") is None
+async def test_a_long_password_may_hold_a_context_word(rules):
+    assert await judge(rules, "keystead correct horse battery") is None
+
+
+async def test_asvs_v5_6_2_4_each_of_the_3000_commonest_that_are_long_enough_is_refused(rules):
+    commonest = most_common(3000, min_length=15)
+    assert len(set(commonest)) == 3000
+    assert all(len(password) >= 15 for password in commonest)
+    for password in commonest:
+        for spelling in (password, password.upper(), password.title()):
+            assert await rules.known.find(spelling) is KnownBy.COMMON, spelling
+
+
+@pytest.mark.parametrize("min_length", [8, 12, 15, 64])
+async def test_asvs_v5_6_2_4_the_list_is_as_long_for_any_minimum(known, min_length):
+    for password in most_common(3000, min_length=min_length)[::30]:
+        assert await judge(PasswordRules(min_length, (), known), password) == "password_known"
+
+
+@pytest.mark.parametrize("minimum", [0, 3])
+async def test_a_refusal_tells_the_strength_and_nothing_of_the_password(known, minimum):
+    rules = PasswordRules(15, (), known, min_score=minimum)
+    for password in ("passwordpassword", "qzx9", "p4ssw0rdqzx9p4ssw0rdqzx9"[:14]):
+        with pytest.raises(InvalidInput) as refused:
+            await rules.check(password, email=None, full_name=None)
+        (error,) = refused.value.errors
+        strength = error.facts["strength"]
+        assert isinstance(strength, dict)
+        assert set(strength) == {"score", "guesses_log10", "warning", "suggestions"}
+        assert password not in str(refused.value.detail)
+
+
+async def test_a_minimum_of_strength_refuses_what_is_easy_to_guess(known):
+    easy, hard = "abcabcabc 1991 1991", "correct horse battery staple"
+    assert await judge(PasswordRules(15, (), known), easy) is None
+    assert await judge(PasswordRules(15, (), known, min_score=3), easy) == "password_too_weak"
+    assert await judge(PasswordRules(15, (), known, min_score=4), hard) is None
+
+
+async def test_context_words_make_no_password_stronger(known):
+    guessable = "wyvernquux 12345abc"
+    assert (
+        await judge(PasswordRules(8, ("wyvernquux",), known, min_score=3), guessable) == "password_too_weak"
+    )
+    assert await judge(PasswordRules(8, (), known, min_score=3), guessable) is None
+
+
+async def test_a_password_of_context_words_alone_is_explained_like_any_other(rules):
+    assert await judge(rules, "keystead" * 4) == "password_context_word"
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("only letters, and more", "password_composition"),
+        ("847362519047362", "password_composition"),
+        ("seven 7 letters and more", None),
+        ("größer als 8 Zeichen", None),
+    ],
+)
+async def test_pci_dss_8_3_6_letters_and_digits_are_demanded_where_the_profile_says_so(known, password, code):
+    pci = PasswordRules(12, (), known, needs_letters_and_digits=True)
+    assert await judge(pci, password) == code
+    assert await judge(PasswordRules(12, (), known), password) is None
+
+
+async def test_cve_class_36_a_huge_password_is_refused_before_any_work(known):
+    rules = PasswordRules(15, (), known, min_score=4)
+    await known.close()  # whatever is given to its thread from here on fails
+    assert await judge(rules, "x" * 2**20) == "password_too_long"
 
 
 async def test_only_the_right_password_verifies(hasher):

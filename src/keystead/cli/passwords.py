@@ -65,10 +65,10 @@ def check(
     if not password:
         raise fail("give a password on standard input, one line", EXIT_CANNOT_START)
     try:
-        found = is_common(password) or (path is not None and _is_in(path, password))
+        is_in_file = path is not None and _is_in(path, password)
     except FilterUnusable as error:
         raise fail(f"{path} cannot be used: {error}", EXIT_CANNOT_START) from error
-    strength = estimate(password)
+    found, strength = is_in_file or is_common(password), estimate(password)
     typer.echo("known" if found else "not known")
     typer.echo(f"strength: score {strength.score} of 4, about 10^{strength.guesses_log10} guesses")
     if found:

@@ -12,6 +12,8 @@ def is_common(password: str) -> bool:
     """Whether the whole password, in lower case, is listed; repeats one that is, or one character, also if the last
     repetition is cut short; or is two of the thousand commonest in a row. `password` is in normal form."""
     ranks, text = _ranks(), password.casefold()
+    if not text:
+        return False
     if text in ranks or text == text[:1] * len(text):
         return True
     longest = _longest()

@@ -36,6 +36,8 @@ class Strength:
 def estimate(password: str) -> Strength:
     """Of the first 72 characters. Takes up to a tenth of a second: not for an event loop, and one at a time, because
     zxcvbn keeps what it is told in a place for all."""
+    if not password:  # of which zxcvbn makes an IndexError
+        return Strength(score=0, guesses_log10=0.0, warning="", suggestions=())
     found: Mapping[str, Any] = import_module("zxcvbn").zxcvbn(_bounded(password), max_length=MAX_LENGTH)
     feedback = found["feedback"]
     return Strength(
