@@ -160,6 +160,14 @@ async def test_what_is_no_answer_is_refused_as_a_wrong_one_is_without_a_look_up(
     assert await contents(urls) == before
 
 
+@pytest.mark.parametrize("odd", ["{}x", "x{}", "-{}", " {}", "{}.", "{}\u0661", "0" * 16 + "{}"])
+async def test_what_is_solved_with_something_else_than_a_number_is_no_answer(challenges, odd):
+    challenge = asked(challenges)
+    numbered = (f"{challenge['challenge']}.{odd.format(counter)}" for counter in count())
+    solved = next(answer for answer in numbered if is_solved(answer, challenge["difficulty"]))
+    assert not await passes(challenges, solved)
+
+
 async def test_an_answer_that_is_longer_than_any_is_refused_unread(challenges):
     answer = solve(asked(challenges))
     assert not await passes(challenges, answer + " " * MAX_ANSWER_LENGTH)
@@ -215,9 +223,10 @@ async def test_the_databases_time_decides_and_not_a_workers(urls, db, vault):
 async def test_a_clock_that_is_set_back_revives_no_answer(core, challenges, db, clock):
     answer = solve(asked(challenges))
     assert await passes(challenges, answer)
-    await clock.advance(LIFETIME + KEEP_CHALLENGES - timedelta(seconds=20))
+    away = LIFETIME + timedelta(minutes=30)
+    await clock.advance(away)
     await core.operations.sweep()
-    await clock.advance(-LIFETIME - KEEP_CHALLENGES + timedelta(seconds=20))
+    await clock.advance(-away)
     assert not await passes(challenges, answer)
     await clock.advance(LIFETIME + KEEP_CHALLENGES + timedelta(seconds=20))
     await core.operations.sweep()
