@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 # Writes the generated documents into the folder it is given.
 GENERATE       := $(BIN)/python -m keystead.api.rest.generate
-GENERATED      := openapi.json configuration.md permissions.md api.md errors.md
+GENERATED      := openapi.json configuration.md permissions.md limit-rules.md api.md errors.md
 PROVE_ROTATION := $(BIN)/python -m bench.prove_rotation
 PROVE_VERIFIER := $(BIN)/python -m bench.prove_verifier
 MUTANTS        := $(BIN)/python -m bench.mutants
@@ -172,6 +172,9 @@ bench-api-key: $(DEV) ## Measure a request with an API key beside one with a JWT
 
 bench-challenge: $(DEV) ## Measure how long a proof of work takes its client, and what it costs the server
 	@$(BIN)/python -m bench.challenge
+
+bench-limits: $(DEV) ## Measure what a limit costs beside the bare script, and a leased token
+	@$(BIN)/python -m bench.limits
 
 bench-pytest-plugin: $(DEV) ## Measure how soon the pytest plugin has a Keystead
 	@$(BIN)/python -m bench.pytest_plugin

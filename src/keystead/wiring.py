@@ -143,8 +143,6 @@ from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules
 from keystead.users.profile import ApplyChange, ChangeProfile, ShowProfile
 from keystead.vault import Cursors, Vault
 
-HASHES_WAITING_PER_THREAD = 20  # about half a second of work at OWASP's minimum
-
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -196,7 +194,7 @@ async def open_core(
     hasher = Hasher(
         Argon2Cost(auth.argon2.memory_kib, auth.argon2.iterations, auth.argon2.parallelism),
         threads=threads,
-        queue=threads * HASHES_WAITING_PER_THREAD,
+        longest_wait=timedelta(milliseconds=auth.longest_hash_wait_ms),
     )
     try:
         await db.open()

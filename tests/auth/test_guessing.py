@@ -3,10 +3,12 @@ and whoever knows the password, on a device that they have used before, gets in 
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from keystead.kernel.caller import Origin
+from keystead.kernel.caller import Operator, Origin
+from keystead.kernel.ids import UserId
 from keystead.limits.sources import GuessSources
 from tests.support.people import PASSWORD, new_email, register
 
@@ -206,6 +208,15 @@ async def test_the_owner_is_told_once_and_the_link_lets_them_in(client, core, db
     events = [row[0] for row in await db.fetch("SELECT event FROM audit_events ORDER BY id")]
     assert events.count("login.blocked") == 1
     assert events.count("login.unblocked") == 1
+
+
+async def test_an_administrator_lets_the_owner_in(client, core):
+    person = await register(client)
+    for _ in range(6):
+        await try_login(client, person.email)
+    assert (await try_login(client, person.email, PASSWORD)).status_code == 429
+    await core.accounts.unlock(Operator(), UserId(UUID(person.id)))
+    assert (await try_login(client, person.email, PASSWORD)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/v1/auth/reauthenticate", "/api/v1/users/me/password"])

@@ -78,7 +78,9 @@ async def test_a_password_that_changed_during_the_check_starts_no_session(client
 
 async def test_a_hash_of_other_parameters_is_renewed_at_login_and_still_opens(client, db, core):
     person = await register(client)
-    other = Hasher(Argon2Cost(memory_kib=16, iterations=1, parallelism=1), threads=1, queue=1)
+    other = Hasher(
+        Argon2Cost(memory_kib=16, iterations=1, parallelism=1), threads=1, longest_wait=timedelta(seconds=60)
+    )
     outdated = await other.hash(PASSWORD)
     other.close()
     await db.execute("UPDATE users SET password_hash = $1", outdated)

@@ -509,7 +509,8 @@ async def test_cve_class_76_a_body_never_stands_in_for_the_missing_session(servi
 
 
 @pytest.mark.parametrize(
-    "name", ["openapi.json", "configuration.md", "permissions.md", "api.md", "errors.md"]
+    "name",
+    ["openapi.json", "configuration.md", "permissions.md", "limit-rules.md", "api.md", "errors.md"],
 )
 def test_asvs_v5_8_1_1_the_committed_documents_are_those_that_the_code_generates(name, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["generate", str(tmp_path)])

@@ -132,7 +132,7 @@ async def urls(cluster):
 @pytest.fixture
 async def old(urls):
     db = Database(Secret(urls.runtime), PoolLimits(max_connections=4))
-    hasher = Hasher(Argon2Cost(8, 1, 1), threads=1, queue=1)
+    hasher = Hasher(Argon2Cost(8, 1, 1), threads=1, longest_wait=timedelta(seconds=60))
     yield Old(db, await Vault.unlock(db, Secret(ROOT_SECRET)), await hasher.hash(PASSWORD))
     hasher.close()
     await db.close()

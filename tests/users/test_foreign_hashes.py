@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import unicodedata
+from datetime import timedelta
 from pathlib import Path
 from threading import current_thread
 from typing import Any
@@ -337,7 +338,9 @@ def test_any_text_is_recognised_or_refused_and_verifying_it_never_raises(text, p
 
 @pytest.fixture
 def hasher():
-    made = Hasher(Argon2Cost(memory_kib=8, iterations=1, parallelism=1), threads=2, queue=10)
+    made = Hasher(
+        Argon2Cost(memory_kib=8, iterations=1, parallelism=1), threads=2, longest_wait=timedelta(seconds=60)
+    )
     yield made
     made.close()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from keystead.accounts.account import LoadForAct, require_another_administrator
+from keystead.accounts.forget_guesses import forget_guesses
 from keystead.applications.book import Applications
 from keystead.audit import trail
 from keystead.audit.types import Event, EventName
@@ -166,7 +167,7 @@ class LockUser:
 
 @dataclass(frozen=True, slots=True)
 class UnlockUser:
-    """As an administrator, who knows that it is the owner who asks."""
+    """As an administrator, who knows that it is the owner who asks. What was guessed at the account counts no more."""
 
     set_status: SetStatus
     requires: ClassVar = Permission.USERS_DISABLE
@@ -185,3 +186,4 @@ class UnlockUser:
                 new=UserStatus.ACTIVE,
                 event=EventName.USER_UNLOCKED,
             )
+            await forget_guesses(tx, user_id)

@@ -257,6 +257,10 @@ class Auth(_Section, frozen=True, kw_only=True):
             description="Password hashes at once, of all workers; 0 is one per processor.",
         ),
     ] = 0
+    longest_hash_wait_ms: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="What would wait longer for a password to be hashed is refused."),
+    ] = 500
     max_login_attempts: Annotated[
         int,
         Meta(ge=1, le=100, description="Wrong passwords in a row, from one network, before delays begin."),

@@ -1,11 +1,16 @@
 """Passwords: the rules for new ones, Argon2id (RFC 9106), and the bounded pool that hashes them."""
 
 import asyncio
+import os
 import re
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
+from time import perf_counter
 from typing import ClassVar, TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -24,6 +29,8 @@ T = TypeVar("T")
 
 MAX_BYTES = 1024
 _MIN_CONTEXT_WORD = 4
+_WEIGHT_OF_ONE = 0.1  # of one hash in the mean of how long they take
+_NICENESS = 10
 _WORD = re.compile(r"\w+")
 
 
@@ -120,23 +127,27 @@ class PasswordRules:
 
 
 class Hasher:
-    """Argon2id in threads of its own: at most `threads` at once and `queue` waiting; beyond that Overloaded.
+    """Argon2id in threads of its own, at most `threads` at once. What would wait for more than `longest_wait`, by how
+    long hashes have taken of late, is refused at once: Overloaded.
 
     Passwords are hashed in Unicode NFC (RFC 8265 §4.2.2) and otherwise exactly as received.
     """
 
-    def __init__(self, cost: Argon2Cost, *, threads: int, queue: int) -> None:
+    def __init__(self, cost: Argon2Cost, *, threads: int, longest_wait: timedelta) -> None:
         self._argon2 = PasswordHasher(
             time_cost=cost.iterations,
             memory_cost=cost.memory_kib,
             parallelism=cost.parallelism,
             type=Type.ID,
         )
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
-        self._limit = threads + queue
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_step_back)
+        self._threads = threads
+        self._longest_wait = longest_wait.total_seconds()
         self._waiting = 0
         # Checked where there is no stored hash, so that an unknown address costs what a known one costs.
+        started = perf_counter()
         self.decoy = self._argon2.hash("no password of anybody")
+        self._seconds = perf_counter() - started
 
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
@@ -167,21 +178,35 @@ class Hasher:
 
     def require_room(self) -> None:
         """What cannot be hashed in time is refused before it costs anything else. Raises Overloaded."""
-        if self._waiting >= self._limit:
+        before = self._waiting - self._threads + 1  # must be done until a thread is free
+        if before > 0 and before * self._seconds / self._threads > self._longest_wait:
             raise Overloaded(retry_after=1)
 
     async def _run(self, work: Callable[[], T]) -> T:
         self.require_room()
         self._waiting += 1
         PASSWORD_QUEUE.inc()
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
         # Counted until the thread is done, even when nobody waits for it any more: a started hash does not stop.
         future.add_done_callback(self._done)
         return await future
 
+    def _timed(self, work: Callable[[], T]) -> T:
+        started = perf_counter()
+        try:
+            return work()
+        finally:
+            self._seconds += (perf_counter() - started - self._seconds) * _WEIGHT_OF_ONE
+
     def _done(self, _future: "asyncio.Future[T]") -> None:
         self._waiting -= 1
         PASSWORD_QUEUE.dec()
+
+
+def _step_back() -> None:
+    """What hashes lets what answers go first: under a flood of logins, everything else stays quick."""
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def require_hashable(password: str) -> None:

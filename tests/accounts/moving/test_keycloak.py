@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -124,7 +125,7 @@ def test_the_pbkdf2_of_keycloak_matches_its_password(digest, read_one):
 async def test_the_argon2_of_keycloak_matches_its_password(kind, version, read_one):
     read = read_one(realm(user(credentials=[argon2(kind, version)])), Format.KEYCLOAK)
     assert recognise(read.password_hash) == read.password_hash
-    hasher = Hasher(Argon2Cost(8, 1, 1), threads=1, queue=1)
+    hasher = Hasher(Argon2Cost(8, 1, 1), threads=1, longest_wait=timedelta(seconds=60))
     assert await hasher.verify(read.password_hash, "password")
     assert not await hasher.verify(read.password_hash, "Password")
     hasher.close()

@@ -10,6 +10,8 @@ import msgspec
 from keystead.api.rest import openapi, reference
 from keystead.api.rest.catalogue import ROUTES
 from keystead.kernel.config import Leaf, leaves
+from keystead.limits.rules import DEFAULT_RULES
+from keystead.limits.types import RouteClass, Rule
 from keystead.roles.types import BUILT_IN
 from keystead.settings import NOT_YET, PROFILE_DEFAULTS, Settings
 
@@ -22,6 +24,7 @@ def main() -> None:
     (folder / "openapi.json").write_text(f"{document}\n", "utf-8")
     (folder / "configuration.md").write_text(configuration(), "utf-8")
     (folder / "permissions.md").write_text(permissions(), "utf-8")
+    (folder / "limit-rules.md").write_text(limit_rules(), "utf-8")
     (folder / "api.md").write_text(f"{_NOTE}\n{reference.api(ROUTES)}", "utf-8")
     (folder / "errors.md").write_text(f"{_NOTE}\n{reference.errors(ROUTES)}", "utf-8")
 
@@ -75,6 +78,48 @@ listed here does not exist.
 | --- | --- |
 {roles}
 """
+
+
+def limit_rules() -> str:
+    """How often what may be asked, unless the operator says otherwise."""
+    rules = "\n".join(_limit_row(rule) for rule in DEFAULT_RULES)
+    routes = "\n".join(
+        f"| `{kind.value}` | {', '.join(f'`{r.method} {r.path}`' for r in ROUTES if r.limit_class is kind)} |"
+        for kind in RouteClass
+    )
+    auth = Settings().auth
+    return f"""{_NOTE}
+# Limits: the rules
+
+What [Limits](limits.md) enforces unless `limits.rules` says otherwise. A full bucket is a burst; it is full again after
+its window. *Gives back*: a request that succeeds costs nothing. *Leased*: workers take tokens in batches.
+
+| rule | classes of routes | shared by | tokens | in | counts | gives back | leased |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{rules}
+
+Wrong passwords: {auth.max_login_attempts} in a row from one network for one account, then a delay of 30 seconds that
+doubles with each further one, up to {auth.lockout_duration_minutes:g} minutes; {auth.max_account_attempts} for one account
+from all networks and unknown devices, then a pause of {auth.lockout_duration_minutes:g} minutes.
+
+| class | routes |
+| --- | --- |
+{routes}
+"""
+
+
+def _limit_row(rule: Rule) -> str:
+    cells = (
+        f"`{rule.name}`",
+        ", ".join(f"`{kind.value}`" for kind in RouteClass if kind in rule.routes),
+        rule.per.value,
+        f"{rule.limit:,}",
+        f"{rule.window:g} s",
+        rule.strategy.value,
+        "yes" if rule.refunds else "",
+        "yes" if rule.leased else "",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _row(leaf: Leaf) -> str:
