@@ -12,7 +12,7 @@ WIDTHS_6 = (64, 56, 48)  # a household, a site, a customer: whoever has one addr
 _MAPPED = bytes(10) + b"\xff\xff"
 _MAPPED_WIDTH = 96
 _CACHED = 4096
-_WRITTEN = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?", re.ASCII)
+_WRITTEN = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 
 class NetworkFault(ValueError):

@@ -44,7 +44,8 @@ class Networks:
         self._places = places
         self._denied_countries = denied_countries
         self._version: int | None = None
-        self._ahead = 0.0  # of this process's own clock, that of the database is
+        self._read_at = datetime.min.replace(tzinfo=UTC)
+        self._ahead = 0.0  # what the database's clock is ahead of this process's own
         self._stored: tuple[ListedNetwork, ...] = ()
         self._table = NetworkTable(self.configured)
         self._copy = FreshCopy("networks", self._read_all, every=REFRESH_INTERVAL)
@@ -61,9 +62,8 @@ class Networks:
 
     @property
     def entries(self) -> tuple[ListedNetwork, ...]:
-        """Those that have not ended; those of the configuration first."""
-        now = datetime.fromtimestamp(monotonic() + self._ahead, UTC)
-        return (*self.configured, *(each for each in self._stored if each.is_live(now)))
+        """Those that had not ended when they were last read; those of the configuration first."""
+        return (*self.configured, *(each for each in self._stored if each.is_live(self._read_at)))
 
     def is_configured(self, network: Network) -> bool:
         return any(each.network == network for each in self.configured)
@@ -83,7 +83,7 @@ class Networks:
     async def _read_all(self) -> None:
         """The networks only where their version is another than before: there may be ten thousand."""
         version, now = await store.read_version(self._db)
-        self._ahead = now.timestamp() - monotonic()
+        self._read_at, self._ahead = now, now.timestamp() - monotonic()
         if version != self._version:
             rows = await store.list_all(self._db)
             # Ten thousand take a tenth of a second, in which requests go on.
