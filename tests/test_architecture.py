@@ -26,6 +26,8 @@ OWNERS = {
     "service_keys": ("machines/store.py", "auth/authenticate_client.py", "auth/identify_service.py"),
     "api_keys": ("machines/store.py", "auth/identify_api_key.py"),
     "used_assertions": ("tickets/store.py",),
+    "networks": ("limits/lists/store.py",),
+    "networks_version": ("limits/lists/store.py",),
     "used_challenges": ("limits/challenge/store.py",),
     "guesses": ("limits/store.py", "accounts/forget_guesses.py"),
     "vault_keys": ("vault/store.py",),

@@ -19,6 +19,7 @@ from keystead.auth import identify, refresh, start_session
 from keystead.auth.authenticate_client import FoundClient
 from keystead.auth.reauthenticate import Replaceable
 from keystead.jwt.types import KeyRecord
+from keystead.limits.lists.store import StoredNetwork
 from keystead.limits.store import Blocks, Reservation
 from keystead.machines.types import ApiKey, ServiceAccount, ServiceKey
 from keystead.notices.store import KeptRequest, MailRequest, StoredMail
@@ -64,6 +65,11 @@ ROWS = {
     "keystead.machines.store.LIST_API_KEYS": ApiKey,
     "keystead.machines.store.LIST_API_KEYS_KEPT": ApiKey,
     "keystead.machines.store.ADD_API_KEY": ApiKey,
+    "keystead.limits.lists.store.ADD": StoredNetwork,
+    "keystead.limits.lists.store.LIST": StoredNetwork,
+    "keystead.limits.lists.store.LIST_AROUND": StoredNetwork,
+    "keystead.limits.lists.store.REMOVE": StoredNetwork,
+    "keystead.limits.lists.store.REMOVE_NETWORK": StoredNetwork,
     "keystead.jwt.store.LIST_KEYS": KeyRecord,
     "keystead.notices.store.CLAIM": StoredMail,
     "keystead.notices.store.LIST_LATEST": StoredMail,
@@ -106,6 +112,7 @@ BY_NAME = {
     "keystead.auth.identify_service.IDENTIFY_SERVICE",
     "keystead.jwt.store.LOAD_WRAPPED",
     "keystead.kernel.migrate.READ_HISTORY",
+    "keystead.limits.lists.store.READ_VERSION",
     "keystead.roles.store.READ_DEFINITIONS",
     "keystead.tickets.store.FIND_KEY",
     "keystead.operations.health.READ_SCHEMA",

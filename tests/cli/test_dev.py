@@ -154,6 +154,7 @@ class TestReset:
         assert full == {
             "authorization_state",
             "installation",
+            "networks_version",
             "roles",
             "schema_migrations",
             "signing_keys",

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.routes import FORM, Route
+from keystead.kernel.ids import new_uuid
 from tests.support import machines, tickets
 from tests.support.people import PASSWORD, Person, new_email, register
 
@@ -153,6 +154,27 @@ def of_application(status=200, json=None) -> Builder:
     return build
 
 
+async def of_new_network(_service, _speaker, _target):
+    return Good(
+        201,
+        {
+            "network": f"2001:{secrets.token_hex(2)}:{secrets.token_hex(2)}::/48",
+            "verdict": "denied",
+            "ttl_secs": 60,
+        },
+    )
+
+
+async def of_network(service, _speaker, _target):
+    network_id = new_uuid()
+    await service.sql(
+        "INSERT INTO networks (id, network, verdict, because) VALUES ($1, $2::text::cidr, 'denied', '')",
+        network_id,
+        f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::/64",
+    )
+    return Good(204, names={"network_id": str(network_id)})
+
+
 async def of_new_service_account(_service, _speaker, _target):
     return Good(201, {"name": f"job-{secrets.token_hex(4)}", "roles": ["user"]})
 
@@ -244,6 +266,9 @@ GOOD: dict[str, Builder] = {
     "GET /api/v1/roles/{name}": of_shown_role,
     "PUT /api/v1/roles/{name}": of_changed_role,
     "DELETE /api/v1/roles/{name}": of_deleted_role,
+    "GET /api/v1/networks": always(),
+    "POST /api/v1/networks": of_new_network,
+    "DELETE /api/v1/networks/{network_id}": of_network,
     "GET /api/v1/applications": always(),
     "POST /api/v1/applications": of_new_application,
     "GET /api/v1/applications/{client_id}": of_application(),
