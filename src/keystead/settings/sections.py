@@ -503,7 +503,8 @@ class Challenge(_Section, frozen=True, kw_only=True):
 class LimitRule(_Section, frozen=True, kw_only=True):
     enabled: Annotated[bool, Meta(description="Whether the rule holds.")] = True
     routes: Annotated[
-        tuple[str, ...] | None, Meta(description="Classes of routes that it holds for.", max_length=20)
+        Annotated[tuple[str, ...], Meta(max_length=20)] | None,
+        Meta(description="Classes of routes that it holds for."),
     ] = None
     per: Annotated[
         Literal["address", "network", "user", "application", "everybody"] | None,
@@ -529,11 +530,12 @@ class LimitRule(_Section, frozen=True, kw_only=True):
         Meta(description="Difficulty of what may be solved instead of being refused; 0 refuses."),
     ] = None
     countries: Annotated[
-        tuple[str, ...] | None, Meta(description="Only for addresses there (ISO 3166).", max_length=300)
+        Annotated[tuple[str, ...], Meta(max_length=300)] | None,
+        Meta(description="Only for addresses there (ISO 3166)."),
     ] = None
     asns: Annotated[
-        tuple[int, ...] | None,
-        Meta(description="Only for addresses of these networks (ASN).", max_length=1000),
+        Annotated[tuple[int, ...], Meta(max_length=1000)] | None,
+        Meta(description="Only for addresses of these networks (ASN)."),
     ] = None
 
 
