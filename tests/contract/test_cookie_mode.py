@@ -62,8 +62,12 @@ def cookie_named(client_id, token):
 
 
 def cookie_of(answer, client_id="web"):
-    """The token in the one cookie that an answer sets, whose attributes are exactly these."""
-    [cookie] = answer.headers.get_list("set-cookie")
+    """The refresh token in the cookie that an answer sets, whose attributes are exactly these."""
+    [cookie] = [
+        cookie
+        for cookie in answer.headers.get_list("set-cookie")
+        if not cookie.startswith("__Host-keystead_device=")
+    ]
     match = re.fullmatch(
         f"__Host-keystead-{client_id}=(.*?); Max-Age=(\\d+); Path=/; Secure; HttpOnly; SameSite=Strict",
         cookie,

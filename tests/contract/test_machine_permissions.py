@@ -91,6 +91,29 @@ async def test_asvs_v5_8_2_1_a_machine_does_what_its_scopes_and_roles_permit_and
         }
 
 
+KEY_ENDINGS = {
+    "revoked": "UPDATE api_keys SET revoked_at = keystead_now() WHERE user_id = $1::text::uuid",
+    "expired": "UPDATE api_keys SET expires_at = keystead_now() WHERE user_id = $1::text::uuid",
+    "deleted": "DELETE FROM api_keys WHERE user_id = $1::text::uuid",
+    "owner disabled": "UPDATE users SET status = 'disabled' WHERE id = $1::text::uuid",
+    "owner locked": "UPDATE users SET status = 'locked' WHERE id = $1::text::uuid",
+    "application gone": "UPDATE api_keys SET client_id = 'gone' WHERE user_id = $1::text::uuid",
+}
+
+
+@pytest.mark.parametrize("ending", KEY_ENDINGS)
+async def test_asvs_v5_8_3_2_a_key_that_ended_or_whose_owner_may_not_sign_in_may_do_nothing_on_any_route(
+    service, ending
+):
+    owner, headers = await key_of_an_admin(service)
+    await service.sql(KEY_ENDINGS[ending], owner.id)
+    person = await register(service.client)
+    for route in (route for route in ROUTES if route.needs_identity):
+        request = await good(service, route, person, person)
+        answer = await send_good(service, route, request, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), name_of(route)
+
+
 ENDINGS = {
     "revoked": "UPDATE service_keys SET revoked_at = keystead_now() WHERE account_id = $1::text::uuid",
     "expired": "UPDATE service_keys SET expires_at = keystead_now() WHERE account_id = $1::text::uuid",

@@ -270,6 +270,16 @@ async def test_who_is_done_goes_on_in_the_application_and_nowhere_else(cluster, 
             assert [link.attributes["href"] for link in done.all("a", rel="noreferrer")] == links
 
 
+async def test_cve_class_64_no_request_says_where_its_page_leads(post):
+    path, journey = await post.start("invitation")
+    where = "?next=https://evil.example&redirect_uri=https://evil.example&return_to=//evil.example"
+    headers = {"referer": "https://evil.example/", "origin": "https://evil.example", **FORM}
+    answer = await post.service.client.post(path + where, data=journey.typed, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert "evil" not in answer.text
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

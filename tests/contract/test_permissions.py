@@ -318,7 +318,10 @@ async def test_asvs_v5_8_2_2_and_cve_class_80_a_strangers_id_looks_like_one_that
     one, other = answers
     assert (one.status_code, one.content) == (other.status_code, other.content)
     assert one.status_code == 404
-    assert sorted(one.headers.items()) == sorted(other.headers.items())
+    one_by_one = [
+        sorted(each.headers.items() - {("ratelimit", each.headers.get("ratelimit"))}) for each in (one, other)
+    ]
+    assert one_by_one[0] == one_by_one[1]
     assert await rows(service) == before
 
 

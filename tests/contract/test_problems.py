@@ -131,7 +131,11 @@ async def test_what_is_asked_too_often_is_429_with_retry_after(service):
 
 
 async def test_more_hashing_than_can_wait_is_503_with_retry_after(cluster):
-    slow = {"AUTH__HASH_THREADS": "1", "AUTH__ARGON2__MEMORY_KIB": "16384"}
+    slow = {
+        "AUTH__HASH_THREADS": "1",
+        "AUTH__ARGON2__MEMORY_KIB": "16384",
+        "AUTH__LONGEST_HASH_WAIT_MS": "50",
+    }
     async with serving(cluster, **slow) as service:
         bodies = [{"email": new_email(), "password": PASSWORD} for _ in range(30)]
         answers = await asyncio.gather(*(service.client.post(REGISTER, json=body) for body in bodies))

@@ -4,10 +4,12 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 
-from keystead.kernel.caller import Operator
+from keystead.kernel.caller import Operator, OwnScope, Permission
 from keystead.kernel.ids import UserId
+from keystead.machines.secret_text import _checksum
 from tests.support.machines import key_bearer, make_api_key
 from tests.support.people import PASSWORD, make_user, new_email, register
 from tests.support.tickets import reset_ticket
@@ -127,6 +129,112 @@ async def test_what_ends_a_key_holds_at_once(client, core, clock, db, ended):
     assert (await client.get(ME, headers=headers)).status_code == 401
 
 
+async def test_a_key_is_not_made_in_a_session_that_ended_meanwhile(client, core, urls):
+    """Whoever is in somebody's account and sees the reset coming does not get a key through behind it."""
+    person = await register(client)
+    token = await reset_ticket(core, person.id)
+    holder = await asyncpg.connect(urls.owner)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT 1 FROM users WHERE id = $1::text::uuid FOR UPDATE", person.id)
+            body = {"token": token, "password": "another password of mine"}
+            reset = asyncio.create_task(client.post("/api/v1/auth/password/reset", json=body))
+            await until_waiting(holder, 1)
+            making = asyncio.create_task(make_api_key(client, person, ["account:read"]))
+            await until_waiting(holder, 2)
+        assert (await reset).status_code == 204
+        answer = await making
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert await holder.fetch("SELECT 1 FROM api_keys WHERE revoked_at IS NULL") == []
+    finally:
+        await holder.close()
+
+
+async def until_waiting(connection, count):
+    """Until so many wait for a lock in this database."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await connection.fetchval(waiting) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_key_that_is_revoked_while_it_is_used_is_refused_from_then_on(client):
+    person = await register(client)
+    made = (await make_api_key(client, person, ["account:read"])).json()
+    headers = {"authorization": f"Bearer {made['api_key']}"}
+    revoked = asyncio.Event()
+
+    async def use():
+        was_revoked = revoked.is_set()
+        answer = await client.get(ME, headers=headers)
+        assert answer.status_code in ((401,) if was_revoked else (200, 401))
+        return answer.status_code
+
+    async def revoke():
+        answer = await client.delete(f"{KEYS}/{made['key']['id']}", headers=person.bearer)
+        revoked.set()
+        return answer.status_code
+
+    uses = [asyncio.create_task(use()) for _ in range(20)]
+    assert await revoke() == 204
+    await asyncio.gather(*uses)
+    assert {await use() for _ in range(5)} == {401}
+
+
+async def test_a_narrowed_key_does_not_stand_for_the_roles_that_permit_more(client, core):
+    admin = await make_admin(client, core)
+    narrow = await key_bearer(client, admin, ["users:read"])
+    wide = await key_bearer(client, admin, [*OwnScope, *Permission])
+    assert (await client.get("/verify", headers=narrow)).headers["x-auth-roles"] == "user"
+    assert (await client.get("/verify", headers=wide)).headers["x-auth-roles"] == "admin,user"
+    assert (await client.get("/verify?role=admin", headers=narrow)).status_code == 403
+    reader = await key_bearer(client, admin, ["account:read"])
+    assert (await client.get(ME, headers=reader)).json()["roles"] == ["admin", "user"]
+
+
+async def test_last_used_is_noted_at_the_first_use_and_then_once_a_minute(client, clock):
+    person = await register(client)
+    headers = await key_bearer(client, person, ["account:read"])
+
+    async def last_used():
+        return (await client.get(KEYS, headers=person.bearer)).json()["items"][0]["last_used_at"]
+
+    assert await last_used() is None
+    seen = set()
+    for seconds in (0, 30, 29, 2):
+        await clock.advance(timedelta(seconds=seconds))
+        await client.get(ME, headers=headers)
+        seen.add(await last_used())
+    assert len(seen) == 2
+
+
+async def test_keys_are_swept_some_time_after_their_end(client, core, clock, db):
+    person = await register(client)
+    await make_api_key(client, person, ["account:read"], ttl_days=1)
+    revoked = (await make_api_key(client, person, ["account:read"])).json()["key"]["id"]
+    await make_api_key(client, person, ["account:read"], ttl_days=400)
+    assert (await client.delete(f"{KEYS}/{revoked}", headers=person.bearer)).status_code == 204
+    await clock.advance(timedelta(days=2))
+    await core.operations.sweep()
+    assert len(await db.fetch("SELECT 1 FROM api_keys")) == 3  # the owner's export still tells of them
+    await clock.advance(timedelta(days=200))
+    await core.operations.sweep()
+    assert len(await db.fetch("SELECT 1 FROM api_keys")) == 1
+
+
+async def test_what_the_trail_says_of_a_key_names_it_and_tells_no_secret(client, db):
+    person = await register(client)
+    made = (await make_api_key(client, person, ["account:read"])).json()
+    await client.delete(f"{KEYS}/{made['key']['id']}", headers=person.bearer)
+    events = await db.fetch(
+        "SELECT event, detail::text FROM audit_events WHERE event LIKE 'api_key.%' ORDER BY id"
+    )
+    assert [event["event"] for event in events] == ["api_key.added", "api_key.revoked"]
+    for event in events:
+        assert made["key"]["id"] in event["detail"]
+        assert made["api_key"][6:] not in event["detail"]
+
+
 async def test_a_changed_password_leaves_the_keys(client):
     person = await register(client)
     headers = await key_bearer(client, person, ["account:read"])
@@ -137,9 +245,10 @@ async def test_a_changed_password_leaves_the_keys(client):
 
 async def test_no_more_than_25_keys_also_of_many_at_once(client):
     person = await register(client)
-    answers = await asyncio.gather(*(make_api_key(client, person, ["account:read"]) for _ in range(40)))
+    answers = await asyncio.gather(*(make_api_key(client, person, ["account:read"]) for _ in range(50)))
     statuses = sorted(answer.status_code for answer in answers)
-    assert statuses == [201] * 25 + [409] * 15
+    assert statuses == [201] * 25 + [409] * 25
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"too_many_keys"}
     assert len((await client.get(KEYS, headers=person.bearer)).json()["items"]) == 25
 
 
@@ -175,10 +284,15 @@ async def test_cve_class_27_no_other_spelling_of_a_key_is_one(client):
         secret.lower(),
         secret.replace("ks_ak_", "ks_sk_"),
         secret.replace("ks_ak_", ""),
+        secret.replace("ks_ak_", "ks_sk_")[:-6] + _checksum(secret.replace("ks_ak_", "ks_sk_")[:-6]),
         "ks_ak_" + "0" * 49,
+        secret[:-1] + "\u00e9",
+        "\uff4b" + secret[1:],
+        "\u212a" + secret[1:],
+        secret + "\u200b",
     } - {secret}
     for text in spelled:
-        answer = await client.get(ME, headers={"authorization": f"Bearer {text}"})
+        answer = await client.get(ME, headers={"authorization": f"Bearer {text}".encode()})
         assert answer.status_code in (400, 401), text
     for url in (f"{ME}?access_token={secret}", f"{ME}?token={secret}"):
         assert (await client.get(url)).status_code == 400

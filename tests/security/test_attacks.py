@@ -22,6 +22,7 @@ MIB = 1 << 20
 TABLES_WITH_SECRETS = (
     *("users", "data_keys", "signing_keys", "vault_keys", "installation"),
     *("sessions", "tickets", "mails", "mail_requests", "idempotency_keys"),
+    *("api_keys", "service_keys", "used_assertions"),
 )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import unicodedata
+from datetime import timedelta
 
 import pytest
 
@@ -18,7 +19,7 @@ CHEAP = Argon2Cost(memory_kib=8, iterations=1, parallelism=1)
 
 @pytest.fixture
 def hasher():
-    made = Hasher(CHEAP, threads=2, queue=1000)
+    made = Hasher(CHEAP, threads=2, longest_wait=timedelta(seconds=60))
     yield made
     made.close()
 
@@ -223,7 +224,9 @@ async def test_a_stored_hash_beyond_the_ceilings_or_of_no_known_form_never_match
 
 
 async def test_a_hash_of_other_parameters_is_outdated(hasher):
-    other = Hasher(Argon2Cost(memory_kib=16, iterations=1, parallelism=1), threads=1, queue=1)
+    other = Hasher(
+        Argon2Cost(memory_kib=16, iterations=1, parallelism=1), threads=1, longest_wait=timedelta(seconds=60)
+    )
     stored = await other.hash("password")
     other.close()
     assert hasher.is_outdated(stored)
@@ -231,17 +234,23 @@ async def test_a_hash_of_other_parameters_is_outdated(hasher):
     assert not hasher.is_outdated(await hasher.hash("password"))
 
 
-async def test_what_does_not_fit_the_queue_is_refused_and_the_rest_is_done():
-    hasher = Hasher(Argon2Cost(memory_kib=8192, iterations=2, parallelism=1), threads=1, queue=4)
-    outcomes = await asyncio.gather(*(hasher.hash("password") for _ in range(50)), return_exceptions=True)
-    assert sum(isinstance(outcome, str) for outcome in outcomes) == 5
-    assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 45
+async def test_what_could_not_be_done_in_time_is_refused_at_once_and_the_rest_is_done():
+    cost = Argon2Cost(memory_kib=8192, iterations=2, parallelism=1)
+    hasher = Hasher(cost, threads=1, longest_wait=timedelta(milliseconds=50))
+    outcomes = await asyncio.gather(*(hasher.hash("password") for _ in range(200)), return_exceptions=True)
+    done = sum(isinstance(outcome, str) for outcome in outcomes)
+    assert 2 <= done < 100
+    assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 200 - done
     assert isinstance(await hasher.hash("password"), str)
     hasher.close()
 
 
 async def test_a_hash_nobody_waits_for_any_more_still_counts_until_it_is_done():
-    hasher = Hasher(Argon2Cost(memory_kib=65536, iterations=3, parallelism=1), threads=1, queue=0)
+    hasher = Hasher(
+        Argon2Cost(memory_kib=65536, iterations=3, parallelism=1),
+        threads=1,
+        longest_wait=timedelta(seconds=0),
+    )
     abandoned = asyncio.create_task(hasher.hash("password"))
     await asyncio.sleep(0.01)
     abandoned.cancel()

@@ -209,7 +209,9 @@ def _find_bad_claims(claims: ClaimsDefinition) -> Iterator[FieldError]:
             return
     for role, shown in claims.roles.items():
         if not _ROLE.fullmatch(shown) or not _ROLE.fullmatch(role):
-            message = f"{role!r:.80} is shown as {shown!r:.80}: use 1 to 128 ASCII characters without spaces and commas."
+            message = (
+                f"{role!r:.80} is shown as {shown!r:.80}: use 1 to 128 ASCII characters, no spaces or commas."
+            )
             yield FieldError("/claims/roles", "role_invalid", message)
     for claim, path in claims.metadata.items():
         yield from _find_bad_claim("/claims/metadata", claim)

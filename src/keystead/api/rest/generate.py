@@ -99,8 +99,8 @@ its window. *Gives back*: a request that succeeds costs nothing. *Leased*: worke
 {rules}
 
 Wrong passwords: {auth.max_login_attempts} in a row from one network for one account, then a delay of 30 seconds that
-doubles with each further one, up to {auth.lockout_duration_minutes:g} minutes; {auth.max_account_attempts} for one account
-from all networks and unknown devices, then a pause of {auth.lockout_duration_minutes:g} minutes.
+doubles with each further one, up to {auth.lockout_duration_minutes:g} minutes; {auth.max_account_attempts} for one
+account from all networks and unknown devices, then a pause of {auth.lockout_duration_minutes:g} minutes.
 
 | class | routes |
 | --- | --- |
