@@ -29,6 +29,7 @@ NAMING = {
     ("erasures", "user_id"): None,  # of nobody who could ask
     ("idempotency_keys", "caller_id"): "requests",
     ("mail_requests", "user_id"): "mails",
+    ("networks", "created_by"): None,  # an entry is about a network; the trail says whose it was
     ("mails", "user_id"): "mails",
     ("sessions", "actor_id"): None,  # somebody else's session
     ("sessions", "user_id"): "sessions",
@@ -48,6 +49,7 @@ OTHERS = {
     ("mail_requests", "id"),
     ("mail_requests", "ticket_id"),
     ("mails", "id"),
+    ("networks", "id"),
     ("mails", "ticket_id"),
     ("sessions", "id"),
     ("sessions", "replaced_by"),

@@ -147,9 +147,13 @@ def test_older_names_stand_for_newer_ones_unless_both_are_set(folder):
 
 
 def test_settings_of_later_versions_are_taken_with_a_warning(folder):
-    loaded = load(folder, {"APP_AUTH__MAX_LOGIN_ATTEMPTS": "5", "APP_LIMITS__LOGIN__PER_ADDRESS": "9"})
+    later = {
+        "APP_DATABASE__REPLICA_URL": "postgresql://replica",
+        "APP_OBSERVABILITY__TRACING__ENABLED": "true",
+    }
+    loaded = load(folder, later)
     assert len(loaded.warnings) == 2
-    assert "auth.max_login_attempts" in loaded.warnings[0]
+    assert "database.replica_url" in loaded.warnings[0]
     assert "no effect" in loaded.warnings[0]
 
 

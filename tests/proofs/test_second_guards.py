@@ -33,7 +33,11 @@ async def test_a_route_refuses_who_lacks_its_permission_even_if_its_verb_forgets
     )
     app = PathApp("/secrets", {"GET": careless}, Environment(core, settings_for(urls), drain))
     person = await register(client)
-    transport = httpx2.ASGITransport(app=app)
+
+    async def edge(scope, receive, send):
+        await app(scope | {"keystead.address": "127.0.0.1"}, receive, send)
+
+    transport = httpx2.ASGITransport(app=edge)
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:3000") as stranger:
         assert (await stranger.get("/secrets")).status_code == 401
         answer = await stranger.get("/secrets", headers=person.bearer)

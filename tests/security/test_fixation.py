@@ -27,7 +27,7 @@ async def sign_in(service, **headers):
     body = {"email": email, "password": PASSWORD, "client_id": "web"}
     answer = await service.client.post(f"{AUTH}/login", json=body, headers={"origin": PAGE, **headers})
     assert answer.status_code == 200, answer.text
-    [cookie] = answer.headers.get_list("set-cookie")
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if each.startswith(COOKIE)]
     token = cookie.partition("=")[2].partition(";")[0]
     pair = answer.json()
     return Person(str(user_id), email, pair["access_token"], token, pair["session_id"])

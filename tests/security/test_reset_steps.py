@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.contract.service import login
+from tests.contract.service import login, serving
 from tests.support import tickets
 from tests.support.people import PASSWORD, register
 
@@ -70,6 +70,13 @@ class Steps:
         wanted = f"a password of {self.rng.getrandbits(64)}"
         assert 400 <= (await self.post(password=wanted, **body)).status_code < 500
         assert (await login(self.service.client, self.person.email, wanted)).status_code == 401
+
+
+@pytest.fixture(scope="module")
+async def service(cluster):
+    """Where a wrong password is always looked at."""
+    async with serving(cluster, AUTH__MAX_LOGIN_ATTEMPTS="100", AUTH__MAX_ACCOUNT_ATTEMPTS="1000") as made:
+        yield made
 
 
 @pytest.mark.parametrize("seed", range(5))

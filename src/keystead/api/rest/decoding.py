@@ -93,7 +93,7 @@ def _convert_text(value: str, wanted: Any) -> Any:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        raise InvalidInput(FieldError("", "invalid", f"{str(error).partition(' - at')[0]}.")) from None
+        raise InvalidInput(FieldError("", "invalid", _sentence(error))) from None
 
 
 def _convert(value: object, wanted: type[msgspec.Struct], *, strict: bool = True) -> Any:
@@ -117,11 +117,17 @@ def _find_errors(value: object, wanted: type[msgspec.Struct], *, strict: bool) -
         try:
             msgspec.convert(value[name], field.type, strict=strict)
         except msgspec.ValidationError as error:
-            yield FieldError(_pointer(name), "invalid", f"{str(error).partition(' - at')[0]}.")
+            yield FieldError(_pointer(name), "invalid", _sentence(error))
     for name in value:
         if name not in fields:
             message = "This field is not known here, or not yours to set."
             yield FieldError(_pointer(name), "unknown_field", message)
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    """What the converter says; of an enumeration's value it repeats every byte."""
+    text, _, _ = str(error).partition(" - at")
+    return f"{text:.200}."
 
 
 def _pointer(name: str) -> str:
