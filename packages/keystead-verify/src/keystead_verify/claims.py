@@ -11,7 +11,7 @@ MAX_LIFE = 24 * 3600
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _NAMES = "iss sub aud client_id exp iat nbf jti sid key_id auth_time amr roles scope act"
 _OURS = frozenset(_NAMES.split())
-_is_uuid = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII).fullmatch
+_is_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII).fullmatch
 
 
 class Unchangeable(dict[str, Any]):
@@ -120,7 +120,7 @@ def read(members: dict[str, Any], *, issuer: str, audience: str) -> Claims:
         auth_time=auth_time,
         amr=amr,
         actor=actor,
-        extra=_NOTHING if members.keys() <= _OURS else extra_of(members),
+        extra=_NOTHING if _OURS.issuperset(members) else extra_of(members),
     )
 
 

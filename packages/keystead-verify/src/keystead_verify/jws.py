@@ -41,7 +41,7 @@ def verified_payload(token: str, keys: Mapping[str, Key], *, typ: str | None = A
     if len(token) > MAX_TOKEN_BYTES or not token.isascii():
         raise InvalidToken(Reason.FORM)
     whole = token.encode("ascii")
-    segments = whole.split(b".", 3)
+    segments = whole.translate(_TO_BASE64).split(b".", 3)
     if len(segments) != 3:
         raise InvalidToken(Reason.FORM)
     head, payload, signature = segments
@@ -62,12 +62,12 @@ def verified_payload(token: str, keys: Mapping[str, Key], *, typ: str | None = A
 
 
 def _decode(segment: bytes) -> bytes:
-    """Strict base64url: its own alphabet, no padding, unused trailing bits zero. Raises InvalidToken."""
+    """Strict base64url, translated: its own alphabet, no padding, unused trailing bits zero. Raises InvalidToken."""
     rest = len(segment) % 4
     if rest and segment[-1] not in _LAST[rest]:
         raise InvalidToken(Reason.FORM)
     try:
-        return a2b_base64(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
+        return a2b_base64(segment + _PADDING[rest], strict_mode=True)
     except Base64Error:
         raise InvalidToken(Reason.FORM) from None
 
