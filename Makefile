@@ -18,6 +18,7 @@ PROVE_VERIFIER := $(BIN)/python -m bench.prove_verifier
 MUTANTS        := $(BIN)/python -m bench.mutants
 BENCH          := $(BIN)/python -m bench
 BENCH_MILLION  := $(BIN)/python -m bench.million
+EVIDENCE       := $(BIN)/python -m bench.evidence
 
 # Examples listen here, and ask Keystead at KEYSTEAD_URL, http://127.0.0.1:3000 by default.
 PORT     ?= 4000
@@ -25,7 +26,7 @@ API_PORT ?= 4001
 BUILD    ?= build
 EXAMPLES := fastapi django flask express go nginx spa-cookie spa-token
 
-CHECKS := format code types imports dependencies migrations workflows generated docs
+CHECKS := format code types imports dependencies migrations workflows generated evidence docs
 
 # Stamps name what they stand for (the folder, the contents of the locks), so that a moved checkout or another
 # branch installs what it needs, and nothing else does.
@@ -35,7 +36,7 @@ EMBEDDED    := .venv/.embedded-$(call checksum,pyproject.toml requirements/build
 DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock requirements/dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images bench bench-million bench-verifier bench-api-key bench-challenge bench-pytest-plugin mutants \
+.PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images evidence bench bench-million bench-verifier bench-api-key bench-challenge bench-pytest-plugin mutants \
         prove-rotation prove-tickets prove-verifier prove-blocklist check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
@@ -85,6 +86,11 @@ check-generated: $(DEV)
 	for file in $(GENERATED); do diff -u "docs/$$file" "$$fresh/$$file" || stale=yes; done; \
 	[ -z "$$stale" ] || { echo "Generated files are stale. Renew them with: make docs-generated" >&2; exit 1; }
 
+check-evidence: $(DEV)
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; $(EVIDENCE) "$$fresh"; stale=; \
+	for page in "$$fresh"/security/*.md; do diff -u "docs/security/$$(basename "$$page")" "$$page" || stale=yes; done; \
+	[ -z "$$stale" ] || { echo "Pages of the evidence are stale. Renew them with: make evidence" >&2; exit 1; }
+
 check-docs: $(DEV)
 	@built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --site-dir "$$built/site" >"$$built/log" 2>&1 || \
@@ -105,6 +111,9 @@ docs: $(DEV) ## Build the docs site into site/, offline
 
 docs-generated: $(DEV) ## Renew docs/openapi.json and the pages that are made from the code
 	@$(GENERATE) docs
+
+evidence: $(DEV) ## Renew the pages of docs/security that say which test shows what
+	@$(EVIDENCE) docs
 
 docs-images: $(DEV) ## Take the pictures of the front end that the README shows
 	@KEYSTEAD_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/examples -k first_sign_in

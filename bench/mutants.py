@@ -1,7 +1,9 @@
 """`make mutants`: breaks the code on purpose, one way at a time, and sees whether the tests find it.
 
 Each mutant is applied to a copy of `src`, which the tests named beside it then import; the checkout is never touched.
-The exit status is 1 when a mutant survives, or when the text that it changes is no longer there.
+With --classes each class of weakness of docs/security/weaknesses.md is brought back by the mutants named for it, and
+its own tests alone must find them. The exit status is 1 when a mutant survives, or when the text that it changes is no
+longer there.
 """
 
 import argparse
@@ -13,15 +15,19 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.mutant_list import MUTANTS, Mutant
+from bench.evidence.__main__ import gather
+from bench.mutant_list import MUTANTS as FIRST
+from bench.mutant_list import Mutant
+from bench.mutant_list_classes import CLASS_MUTANTS
 
+MUTANTS = (*FIRST, *CLASS_MUTANTS)
 ROOT = Path(__file__).parents[1]
 SECONDS = 300.0
 _PYTEST = ("-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly")
@@ -41,8 +47,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument(
+        "--classes",
+        nargs="*",
+        type=int,
+        metavar="NUMBER",
+        help="by class of weakness: all, or these",
+    )
     options = parser.parse_args()
-    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
+    listed = MUTANTS if options.classes is None else tuple(_of_classes(options.classes))
+    chosen = [mutant for mutant in listed if options.only in mutant.name]
     console = Console(highlight=False, soft_wrap=True)
     fates: list[Fate] = []
     with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -59,6 +73,17 @@ def main() -> int:
     killed = sum(fate.is_killed for fate in fates)
     console.print(f"{killed} of {len(chosen)} mutants killed")
     return 0 if killed == len(chosen) else 1
+
+
+def _of_classes(numbers: Sequence[int]) -> Iterator[Mutant]:
+    """The mutants of these classes, or of all: each with the tests of its class and no other."""
+    by_name = {mutant.name: mutant for mutant in MUTANTS}
+    for verdict in gather().of("class"):
+        if not numbers or int(verdict.row.number) in numbers:
+            tests = tuple(f"{test.path}::{test.name}" for test in verdict.tests)
+            for name in verdict.row.mutants:
+                mutant = by_name[name]
+                yield replace(mutant, name=f"class {verdict.row.number}: {name}", tests=tests)
 
 
 def _find_failure(mutants: Sequence[Mutant]) -> str | None:

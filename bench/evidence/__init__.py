@@ -1,0 +1,1 @@
+"""`make evidence`: the pages of docs/security that say which test shows what."""
