@@ -24,6 +24,11 @@ class _Lease:
     until: float  # when what is left is forfeited, or, with no tokens, when it is worth asking again
     standing: Standing
 
+    def told(self) -> Standing:
+        """What is left is what the shared bucket had then, and what is still held of it."""
+        then = self.standing
+        return Standing(then.rule, then.remaining + self.tokens, then.next_in, then.full_in)
+
 
 class Leases:
     """Nothing is admitted that was not taken from the shared bucket before: the limit is never overshot.
@@ -42,8 +47,7 @@ class Leases:
         if lease is None or lease.tokens < cost or monotonic() >= lease.until:
             return None
         lease.tokens -= cost
-        told = lease.standing
-        return Standing(rule, told.remaining + lease.tokens, told.next_in, told.full_in)
+        return lease.told()
 
     def refusal(self, rule: Rule, subject: str) -> Standing | None:
         """How the bucket stands, where it was found empty a moment ago: it is not asked again before it refills."""
@@ -64,17 +68,17 @@ class Leases:
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
             spent = await self._take(rule, subject, max(cost, int(rule.limit * SHARE)))
-            self._keep(key, spent, cost)
+            return spent.is_enough, self._keep(key, spent, cost).told()
         finally:
             del self._flights[key]
             flight.set_result(None)
-        return spent.is_enough, spent.standing
 
-    def _keep(self, key: Key, spent: Spent, cost: int) -> None:
+    def _keep(self, key: Key, spent: Spent, cost: int) -> _Lease:
         left, kept = (
             (spent.granted - cost, KEPT) if spent.is_enough else (0, min(spent.standing.next_in, KEPT))
         )
         self._leases.pop(key, None)
-        self._leases[key] = _Lease(left, monotonic() + kept, spent.standing)
+        lease = self._leases[key] = _Lease(left, monotonic() + kept, spent.standing)
         if len(self._leases) > MAX_LEASES:
             self._leases.popitem(last=False)
+        return lease

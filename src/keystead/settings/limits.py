@@ -11,6 +11,8 @@ from keystead.limits.types import Per, RouteClass, Rule, Strategy
 from keystead.settings.sections import LimitRule, Settings
 
 _FIRST_DELAY = timedelta(seconds=30)
+_PCI_ATTEMPTS = 10
+_PCI_LOCKOUT = timedelta(minutes=30)
 _DEFAULTS = {rule.name: rule for rule in DEFAULT_RULES}
 _WORDS = {each.value for each in RouteClass} - {RouteClass.FREE.value}
 
@@ -37,10 +39,20 @@ def find_rule_faults(settings: Settings) -> Iterator[str]:
 
 
 def configured_budget(settings: Settings) -> Budget:
-    longest = timedelta(minutes=settings.auth.lockout_duration_minutes)
+    """With the profile `pci` no looser than PCI DSS 8.3.4, whatever else is set."""
+    auth = settings.auth
+    longest = timedelta(minutes=auth.lockout_duration_minutes)
+    if auth.password.profile == "pci":
+        longest = max(longest, _PCI_LOCKOUT)
+        return Budget(
+            per_source=min(auth.max_login_attempts, _PCI_ATTEMPTS),
+            per_account=min(auth.max_account_attempts, _PCI_ATTEMPTS),
+            first_delay=longest,
+            longest_delay=longest,
+        )
     return Budget(
-        per_source=settings.auth.max_login_attempts,
-        per_account=settings.auth.max_account_attempts,
+        per_source=auth.max_login_attempts,
+        per_account=auth.max_account_attempts,
         first_delay=min(_FIRST_DELAY, longest),
         longest_delay=longest,
     )
@@ -49,8 +61,8 @@ def configured_budget(settings: Settings) -> Budget:
 def _find_contradictions(name: str, rule: Rule) -> Iterator[str]:
     if rule.cost > rule.limit:
         yield f"limits.rules.{name}: cost is above limit: nothing would be let through."
-    if rule.leased and (rule.refunds or rule.strategy is not Strategy.BUCKET):
-        yield f"limits.rules.{name}: leased tokens are not given back, and only a bucket can be leased."
+    if rule.leased and (rule.refunds or rule.challenge or rule.strategy is not Strategy.BUCKET):
+        yield f"limits.rules.{name}: only a bucket can be leased, without refunds and without a challenge."
 
 
 def _rule(name: str, section: LimitRule | None) -> Rule:

@@ -13,14 +13,14 @@ def parse(data: bytes, *, max_depth: int) -> dict[str, Any] | None:
         text = data.decode()
         if text[:1] != "{":
             text = text.lstrip(_WHITESPACE)
-        value, end = _scan(text, 0)
+        value, end = _DECODER.raw_decode(text)
         if type(value) is not dict or (end != len(text) and text[end:].strip(_WHITESPACE)):
             return None
         # With so few brackets nothing can be nested too deeply, and without escapes no half of a pair can be spelled.
         if text.count("{") + text.count("[") <= max_depth and "\\u" not in text:
             return value
         return value if _is_plain(value, max_depth) else None
-    except (ValueError, RecursionError, StopIteration):
+    except (ValueError, RecursionError):
         return None
 
 
@@ -42,7 +42,7 @@ def _finite(text: str) -> float:
     return number
 
 
-_scan = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite).scan_once
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
 
 
 def _is_plain(value: Any, depth_left: int) -> bool:
