@@ -18,6 +18,7 @@ HOSTS = "tests/contract/test_host_and_url.py"
 PASSWORDS = "tests/users/test_passwords.py"
 MACHINES = "tests/machines/test_service_accounts.py"
 CLIENT_CREDENTIALS = "tests/auth/test_client_credentials.py"
+GUESSING = "tests/auth/test_guessing.py"
 API_KEYS = "tests/machines/test_api_keys.py"
 INTROSPECTION = "tests/auth/test_introspection.py"
 HOOKS = "tests/hooks/test_hooks.py"
@@ -78,6 +79,7 @@ _OF_TOKENS = (
                 "import RSAPrivateKey, RSAPublicKey, RSAPublicNumbers\n",
             ),
             ('frozenset({"alg", "kid", "typ"})', 'frozenset({"alg", "kid", "typ", "jwk"})'),
+            ("max_depth=1", "max_depth=2"),
             (
                 _UNKNOWN,
                 '    if "jwk" in (told := json.loads(_decode(header_segment))):\n'
@@ -338,6 +340,48 @@ _OF_PASSWORDS = (
         "self._limit = threads + queue",
         "self._limit = threads",
         "tests/security/test_isolation.py",
+    ),
+    _one(
+        "guesses: those that are under way are not counted",
+        "limits/store.py",
+        "{_FAILED} + {_ALIVE} < $4::integer OR",
+        "{_FAILED} < $4::integer OR",
+        GUESSING,
+    ),
+    _one(
+        "guesses: a session may guess without end",
+        "accounts/confirm_password.py",
+        "            await attempt.fail(tx)\n",
+        "",
+        GUESSING,
+    ),
+    _one(
+        "guesses: who proves it anew may guess without end",
+        "auth/reauthenticate.py",
+        "                await attempt.fail(self.db)\n",
+        "",
+        GUESSING,
+    ),
+    _one(
+        "guesses: the count is rolled back with the refusal",
+        "auth/login.py",
+        "                )\n        return LoginRefused()",
+        "                )\n            raise LoginRefused",
+        GUESSING,
+    ),
+    _one(
+        "guesses: a known device is counted with everybody",
+        "limits/sources.py",
+        "        if device is not None:\n            return Guess(",
+        "        if False:\n            return Guess(",
+        GUESSING,
+    ),
+    _one(
+        "guesses: the account's own count has no end",
+        "limits/store.py",
+        "{_FAILED} + {_ALIVE} < $5::integer",
+        "$5::integer > 0",
+        GUESSING,
     ),
     _one(
         "networks: each IPv6 address is one",

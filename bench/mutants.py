@@ -80,7 +80,7 @@ def _of_classes(numbers: Sequence[int]) -> Iterator[Mutant]:
     by_name = {mutant.name: mutant for mutant in MUTANTS}
     for verdict in gather().of("class"):
         if not numbers or int(verdict.row.number) in numbers:
-            tests = tuple(f"{test.path}::{test.name}" for test in verdict.tests)
+            tests = tuple(test.node for test in verdict.tests)
             for name in verdict.row.mutants:
                 mutant = by_name[name]
                 yield replace(mutant, name=f"class {verdict.row.number}: {name}", tests=tests)
@@ -90,7 +90,7 @@ def _find_failure(mutants: Sequence[Mutant]) -> str | None:
     """What the tests of all `mutants` say when they fail on a copy that nothing was done to."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     with _copy() as source:
-        done = _run(source, tests)
+        done = _run(source, tests, seconds=None)
     return None if done.returncode == 0 else done.stdout[-4000:]
 
 
@@ -127,11 +127,15 @@ def _copy() -> Iterator[Path]:
         yield source
 
 
-def _run(source: Path, tests: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return _python(source, *_PYTEST, *tests)
+def _run(
+    source: Path, tests: Sequence[str], *, seconds: float | None = SECONDS
+) -> "subprocess.CompletedProcess[str]":
+    return _python(source, *_PYTEST, *tests, seconds=seconds)
 
 
-def _python(source: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _python(
+    source: Path, *arguments: str, seconds: float | None = SECONDS
+) -> "subprocess.CompletedProcess[str]":
     """In the environment that the tests, and the servers that they start, inherit."""
     return subprocess.run(
         (sys.executable, *arguments),
@@ -140,7 +144,7 @@ def _python(source: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS,
+        timeout=seconds,
         check=False,
     )
 

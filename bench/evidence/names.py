@@ -28,10 +28,16 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Test:
-    """A test function, by the path of its file below the checkout and its name."""
+    """A test function, by the path of its file below the checkout, its name and the class that it stands in, if any."""
 
     path: str
     name: str
+    inside: str = ""
+
+    @property
+    def node(self) -> str:
+        """As pytest calls it."""
+        return "::".join(part for part in (self.path, self.inside, self.name) if part)
 
     @property
     def sentence(self) -> str:
@@ -63,9 +69,12 @@ def split(name: str) -> tuple[tuple[str, ...], str]:
 def collect(root: Path, folder: str = "tests") -> Iterator[Test]:
     """Every test below `folder`."""
     for path in sorted((root / folder).rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                yield Test(path.relative_to(root).as_posix(), node.name)
+        place, module = path.relative_to(root).as_posix(), ast.parse(path.read_text("utf-8"))
+        classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+        for inside, body in (("", module.body), *((each.name, each.body) for each in classes)):
+            for node in body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                    yield Test(place, node.name, inside)
 
 
 def _first(text: str) -> tuple[str, str, str] | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from keystead.api.rest.catalogue import ROUTES
 from keystead.kernel.caller import Operator, Origin
 from keystead.kernel.ids import UserId
 from keystead.limits.sources import GuessSources
@@ -30,9 +31,9 @@ def hashed(core, monkeypatch):
     hasher = core.auth.login.hasher
     verify = type(hasher).verify
 
-    async def counting(self, stored, password):
+    async def counting(self, stored, password, **more):
         counts["verify"] += 1
-        return await verify(self, stored, password)
+        return await verify(self, stored, password, **more)
 
     monkeypatch.setattr(type(hasher), "verify", counting)
     return counts
@@ -219,19 +220,79 @@ async def test_an_administrator_lets_the_owner_in(client, core):
     assert (await try_login(client, person.email, PASSWORD)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/v1/auth/reauthenticate", "/api/v1/users/me/password"])
-async def test_a_stolen_session_does_not_guess_the_password(client, path, hashed):
+class TestUnderPci:
+    @pytest.fixture
+    def configured(self, configured):
+        return configured | {"AUTH__PASSWORD__PROFILE": "pci", "AUTH__PASSWORD__MIN_LENGTH": "12"}
+
+    async def test_pci_8_3_4_after_ten_attempts_an_account_is_closed_for_half_an_hour(
+        self, client, hashed, clock
+    ):
+        password = PASSWORD + " 2 go"
+        email = (await register(client, password=password)).email
+        for n in range(12):
+            await try_login(client, email, address=f"198.51.{n}.1")
+        assert hashed["verify"] == 10
+        await clock.advance(timedelta(minutes=30, seconds=-1))
+        assert (await try_login(client, email, password)).status_code == 429
+        await clock.advance(timedelta(seconds=1))
+        assert (await try_login(client, email, password)).status_code == 200
+
+    async def test_pci_8_3_4_a_known_device_is_closed_for_half_an_hour_too(self, client, clock):
+        password = PASSWORD + " 2 go"
+        email = (await register(client, password=password)).email
+        device = (await try_login(client, email, password)).headers["x-device-token"]
+        answers = [await try_login(client, email, device=device) for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 6
+        await clock.advance(timedelta(minutes=30, seconds=-1))
+        assert (await try_login(client, email, password, device=device)).status_code == 429
+        await clock.advance(timedelta(seconds=1))
+        assert (await try_login(client, email, password, device=device)).status_code == 200
+
+
+WAYS = {
+    "POST /api/v1/auth/login": lambda person, password: {"email": person.email, "password": password},
+    "POST /api/v1/auth/reauthenticate": lambda _, password: {"password": password},
+    "PUT /api/v1/users/me/password": lambda _, password: {
+        "current_password": password,
+        "new_password": PASSWORD + "x",
+    },
+    "PUT /api/v1/users/me/email": lambda _, password: {"current_password": password, "email": new_email()},
+}
+# These set a password, and ask for none.
+SETTING = {
+    "POST /api/v1/auth/register",
+    "POST /api/v1/auth/password/reset",
+    "POST /api/v1/auth/invitation/accept",
+    "POST /reset/{token}",
+    "POST /invitation/{token}",
+    "POST /api/v1/users",
+}
+
+
+def test_cve_class_49_no_route_but_these_takes_a_password():
+    taking = {
+        f"{route.method} {route.path}"
+        for route in ROUTES
+        if route.body is not None and {"password", "current_password"} & set(route.body.__struct_fields__)
+    }
+    assert taking == set(WAYS) | SETTING
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_cve_class_49_every_way_that_takes_a_password_stops_at_the_budget(client, way, hashed):
     person = await register(client)
-    body = (
-        {"password": WRONG}
-        if "reauth" in path
-        else {"current_password": WRONG, "new_password": PASSWORD + "x"}
-    )
-    send = client.post if "reauth" in path else client.put
-    answers = [await send(path, json=body, headers=person.bearer) for _ in range(8)]
-    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3, answers[0].text
-    # Their owner signs in as ever.
-    assert (await try_login(client, person.email, PASSWORD)).status_code == 200
+    method, path = way.split()
+    answers = [
+        await client.request(method, path, json=WAYS[way](person, password), headers=person.bearer)
+        for password in [WRONG] * 7 + [PASSWORD]
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+    assert {answer.json()["code"] for answer in answers[5:]} == {"too_many_attempts"}
+    assert hashed["verify"] == 5
+    # Whoever has a session and guesses keeps its owner from nothing, and the other way round.
+    answer = await try_login(client, person.email, PASSWORD, address="192.0.2.1")
+    assert answer.status_code == 200
 
 
 async def test_a_device_token_ends_after_a_year(vault, clock):

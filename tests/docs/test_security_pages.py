@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from bench.evidence.names import collect
 from bench.evidence.verdicts import State
 from keystead.audit.types import EventName
 from keystead.kernel.config import leaves
+from keystead.limits.rules import DEFAULT_RULES
+from keystead.limits.types import Rule, Strategy
 from keystead.settings import Settings
 from keystead.vault.vault import PURPOSES
 from tests.support.canaries import TABLES
@@ -43,7 +46,7 @@ def rows(text, *, after):
 
 
 def quoted(text):
-    return set(re.findall(r"`([^`]+)`", text))
+    return set(re.findall(r"`([^`\n]+)`", text))
 
 
 def modules():
@@ -83,6 +86,31 @@ def test_asvs_v5_6_1_2_where_the_words_that_count_for_nothing_come_from_is_docum
     defaults: dict[str, Any] = {f"`{leaf.name}`": leaf.default for leaf in leaves(Settings)}
     [(words, _)] = [cells for cells in told if cells[1] == "`auth.password.context_words`"]
     assert set(defaults["`auth.password.context_words`"]) <= quoted(words)
+
+
+def test_asvs_v5_6_1_1_every_limit_is_documented_and_how_nobody_is_locked_out_by_a_stranger():
+    """What the figures are is generated, and compared where all that is generated is."""
+    text = (SECURITY.parent / "limits.md").read_text("utf-8")
+    guessing = re.split(r"^## ", text.split("## Guessing passwords\n", 1)[1], flags=re.MULTILINE)[0]
+    settings = {leaf.name for leaf in leaves(Settings)}
+    spoken_of = {each.partition(":")[0] for each in quoted(text) if each.startswith(("auth.", "limits."))}
+    assert spoken_of - {"limits.rules"} <= settings
+    assert {
+        name for name in settings if re.fullmatch(r"auth\.(max_\w+_attempts|lockout_\w+)", name)
+    } <= quoted(guessing)
+    assert {"X-Device-Token", "__Host-keystead_device", "POST /api/v1/users/{id}/unlock"} <= quoted(guessing)
+    assert {each.value for each in Strategy} <= quoted(text)
+    rules = (SECURITY.parent / "limit-rules.md").read_text("utf-8")
+    assert {rule.name for rule in DEFAULT_RULES} <= quoted(rules)
+
+
+def test_asvs_v5_8_1_3_and_8_1_4_circumstances_that_decide_are_documented():
+    told = rows(page("authentication"), after="What else decides")
+    assert all(all(cells) for cells in told)
+    named = quoted(" ".join(cell for cells in told for cell in cells))
+    conditions = {field.name for field in fields(Rule)} & {"countries", "asns", "challenge"}
+    lists = {leaf.name for leaf in leaves(Settings) if re.match(r"limits\.(allow|den|places)", leaf.name)}
+    assert conditions | lists | {"limits.rules", "adaptive", "X-Device-Token", "allowed_origins"} == named
 
 
 def test_asvs_v5_7_1_1_lifetimes_are_documented_as_they_are():

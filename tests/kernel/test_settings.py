@@ -1,5 +1,7 @@
 """Settings: where they come from, which wins, and every problem at once with its mend."""
 
+from datetime import timedelta
+
 import pytest
 
 from keystead.applications.definition import build
@@ -10,6 +12,7 @@ from keystead.settings import (
     SAMPLE_SECRETS,
     Settings,
     configured_applications,
+    configured_budget,
     defaults_of,
     load,
     masked,
@@ -207,13 +210,38 @@ def test_values_that_cannot_work_are_refused(folder, variable, value):
     assert problems(folder, **{variable: value})
 
 
-def test_conflicts_of_the_profile_pci_are_named(folder):
+def test_pci_8_3_6_conflicts_of_the_profile_pci_are_named(folder):
     pci = {"APP_AUTH__PASSWORD__PROFILE": "pci"}
     (warning,) = load(folder, pci).warnings
     assert "6.2.5" in warning
     (problem,) = problems(folder, **pci, APP_AUTH__PASSWORD__MIN_LENGTH="11")
     assert "8.3.6" in problem
     assert len(load(folder, {**pci, "APP_AUTH__PASSWORD__MIN_LENGTH": "12"}).warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "attempts", "minutes"),
+    [
+        ({}, (5, 10), 30),
+        (
+            {"MAX_LOGIN_ATTEMPTS": "50", "MAX_ACCOUNT_ATTEMPTS": "50", "LOCKOUT_DURATION_MINUTES": "1"},
+            (10, 10),
+            30,
+        ),
+        (
+            {"MAX_LOGIN_ATTEMPTS": "3", "MAX_ACCOUNT_ATTEMPTS": "6", "LOCKOUT_DURATION_MINUTES": "60"},
+            (3, 6),
+            60,
+        ),
+    ],
+)
+def test_pci_8_3_4_the_profile_pci_takes_ten_attempts_and_pauses_for_half_an_hour_at_least(
+    folder, variables, attempts, minutes
+):
+    given = {f"APP_AUTH__{name}": value for name, value in variables.items()}
+    budget = configured_budget(load(folder, {"APP_AUTH__PASSWORD__PROFILE": "pci", **given}).settings)
+    assert (budget.per_source, budget.per_account) == attempts
+    assert budget.first_delay == budget.longest_delay == timedelta(minutes=minutes)
 
 
 def test_applications_have_names_of_the_operators_choice(folder):

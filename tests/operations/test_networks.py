@@ -96,6 +96,22 @@ async def test_a_denied_network_gets_one_answer_on_every_route_but_health(here, 
     assert await status(here, "unix") == 200
 
 
+async def test_asvs_v5_8_2_4_a_session_is_judged_by_where_it_comes_from_with_each_request(here, admin):
+    person = await register(here.client)
+    refreshing = {"authorization": f"Bearer {person.refresh_token}"}
+    await add(here, admin, "203.0.113.0/24")
+    me = [
+        (await here.client.get("/api/v1/users/me", headers=person.bearer | at(address))).status_code
+        for address in (SOMEWHERE, ELSEWHERE)
+    ]
+    assert me == [403, 200]
+    refreshed = [
+        (await here.client.post("/api/v1/auth/refresh", headers=refreshing | at(address))).status_code
+        for address in (SOMEWHERE, ELSEWHERE)
+    ]
+    assert refreshed == [403, 200]
+
+
 async def test_nothing_of_a_denied_request_is_read(here, admin):
     await add(here, admin, "203.0.113.0/24")
     headers = [(b"x-forwarded-for", SOMEWHERE.encode())]
@@ -440,7 +456,7 @@ async def test_who_may_only_read_may_not_write(here, admin):
     assert len(await listed(here, admin)) == 1
 
 
-async def test_a_country_that_is_denied_is_refused_unless_a_list_says_otherwise(urls, tmp_path):
+async def test_asvs_v5_8_2_4_a_country_that_is_denied_is_refused_unless_a_list_says_otherwise(urls, tmp_path):
     write_places(
         tmp_path / "places.mmdb", {"203.0.113.0/24": {"country": "XA"}, "2001:db8::/32": {"country": "XB"}}
     )

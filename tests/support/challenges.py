@@ -22,9 +22,8 @@ NETWORK = "203.0.113.7/32"
 
 
 def is_solved(answer: str, difficulty: int) -> bool:
-    """Whether the SHA-256 of what is sent begins with so many zeros, read as text."""
-    hashed = hashlib.sha256(answer.encode()).digest()
-    return "".join(f"{byte:08b}" for byte in hashed).startswith("0" * difficulty)
+    """Whether the SHA-256 of what is sent begins with so many zeros: is below what has a one in their place."""
+    return int(hashlib.sha256(answer.encode()).hexdigest(), 16) < 1 << 256 - difficulty
 
 
 def solutions(challenge: dict[str, Any]) -> Iterator[str]:

@@ -160,7 +160,7 @@ async def test_a_password_of_context_words_alone_is_explained_like_any_other(rul
         ("größer als 8 Zeichen", None),
     ],
 )
-async def test_pci_dss_8_3_6_letters_and_digits_are_demanded_where_the_profile_says_so(known, password, code):
+async def test_pci_8_3_6_letters_and_digits_are_demanded_where_the_profile_says_so(known, password, code):
     pci = PasswordRules(12, (), known, needs_letters_and_digits=True)
     assert await judge(pci, password) == code
     assert await judge(PasswordRules(12, (), known), password) is None

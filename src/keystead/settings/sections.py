@@ -127,7 +127,10 @@ class BreachService(_Section, frozen=True, kw_only=True):
 class PasswordRules(_Section, frozen=True, kw_only=True):
     profile: Annotated[
         Literal["nist", "pci"],
-        Meta(description="`pci` demands letters and digits (PCI DSS 8.3.6), which NIST and ASVS 5.0 forbid."),
+        Meta(
+            description="`pci` demands letters and digits (PCI DSS 8.3.6), which NIST and ASVS 5.0 forbid, and closes "
+            "an account for 30 minutes or more after 10 wrong passwords or fewer (8.3.4), whatever else is set."
+        ),
     ] = "nist"
     min_length: Annotated[
         int,
