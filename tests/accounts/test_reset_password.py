@@ -123,8 +123,8 @@ async def test_a_sign_in_with_the_old_password_that_is_under_way_gets_no_session
     token = await reset_ticket(post.core, person.id)
     verify = type(post.core.auth.login.hasher).verify
 
-    async def slow(hasher, stored, password):
-        is_right = await verify(hasher, stored, password)
+    async def slow(hasher, stored, password, **more):
+        is_right = await verify(hasher, stored, password, **more)
         assert (await reset(post, token)).status_code == 204
         return is_right
 

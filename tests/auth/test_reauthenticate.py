@@ -204,14 +204,14 @@ async def test_a_password_changed_while_the_old_one_is_checked_wins(client, core
     hasher = core.auth.reauthenticate.hasher
     verify = hasher.verify
 
-    async def slow(stored, password):
-        is_right = await verify(stored, password)
+    async def slow(stored, password, **more):
+        is_right = await verify(stored, password, **more)
         await db.execute(
             "UPDATE users SET password_version = password_version + 1 WHERE id = $1::text::uuid", person.id
         )
         return is_right
 
-    monkeypatch.setattr(type(hasher), "verify", lambda _self, *args: slow(*args))
+    monkeypatch.setattr(type(hasher), "verify", lambda _self, *args, **more: slow(*args, **more))
     answer = await reauthenticate(client, person.access_token)
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
     [session] = await sessions_of(db, person)

@@ -19,6 +19,14 @@ class Lost(Exception):
 class Answer:
     status_code: int
     content: bytes
+    head: bytes = b""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By their names in lower case."""
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        named = (line.partition(":") for line in lines if line)
+        return {name.lower(): value.strip() for name, _, value in named}
 
     @property
     def text(self) -> str:
@@ -42,6 +50,10 @@ class Wire:
 
     async def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         return await self._ask("GET", path, headers or {}, None)
+
+    async def connect(self) -> None:
+        """Ahead of the first request."""
+        await self._connected()
 
     def close(self) -> None:
         if self._ends is not None:
@@ -83,4 +95,4 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)
     content = await reader.readexactly(int(length[1])) if length else b""
-    return Answer(int(head[9:12]), content)
+    return Answer(int(head[9:12]), content, head)

@@ -296,8 +296,8 @@ async def test_cve_class_25_whoever_is_closed_out_while_the_password_is_checked_
     hasher = service.core.auth.login.hasher
     verify, trail = hasher.verify, await Trail.from_now(service)
 
-    async def verified(stored, password):
-        is_right = await verify(stored, password)
+    async def verified(stored, password, **more):
+        is_right = await verify(stored, password, **more)
         if change == "erase":
             erasing = service.client.delete("/api/v1/users/me", headers=again.bearer)
             assert (await asyncio.create_task(erasing)).status_code == 204

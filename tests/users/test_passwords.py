@@ -5,6 +5,7 @@ import unicodedata
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.users.email import parse_email
@@ -242,6 +243,33 @@ async def test_what_could_not_be_done_in_time_is_refused_at_once_and_the_rest_is
     assert 2 <= done < 100
     assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 200 - done
     assert isinstance(await hasher.hash("password"), str)
+    hasher.close()
+
+
+async def test_every_hash_is_counted_whether_it_matches_or_is_a_hash_at_all(hasher):
+    def counted():
+        return REGISTRY.get_sample_value("password_hashes_total")
+
+    before = counted()
+    stored = await hasher.hash("password")
+    await hasher.verify(stored, "password")
+    await hasher.verify(stored, "another")
+    await hasher.verify("!no password", "password")
+    assert counted() - before == 4
+
+
+async def test_strangers_do_not_take_all_the_room_from_those_who_are_known():
+    cost = Argon2Cost(memory_kib=8192, iterations=2, parallelism=1)
+    hasher = Hasher(cost, threads=1, longest_wait=timedelta(milliseconds=200))
+    strangers = [asyncio.create_task(hasher.verify(hasher.decoy, "password")) for _ in range(500)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        hasher.require_room()
+    hasher.require_room(is_known=True)
+    assert not await hasher.verify(hasher.decoy, "password", is_known=True)
+    known = [hasher.verify(hasher.decoy, "password", is_known=True) for _ in range(500)]
+    outcomes = await asyncio.gather(*strangers, *known, return_exceptions=True)
+    assert any(isinstance(outcome, Overloaded) for outcome in outcomes[500:])  # their room ends, too
     hasher.close()
 
 

@@ -84,9 +84,9 @@ class Login:
         application = await self.applications.choose(client_id)
         address = parse_email(email)
         require_hashable(password)
-        self.hasher.require_room()
         account = self.vault.index(address.canonical, purpose="email_index")
         guess = self.sources.of_login(account, address=origin.address, device_token=device_token)
+        self.hasher.require_room(is_known=guess.is_known)
         async with self.guesses.attempt(guess) as attempt:
             session = await self._try(attempt, account, password, origin, application)
         async with ended_if_refused(self.db, session, "login"):
@@ -100,10 +100,13 @@ class Login:
     ) -> LiveSession:
         credential, pending = await self._find(account)
         stored = credential.password_hash if credential else self.hasher.decoy
-        is_right = await self.hasher.verify(stored, password)
+        is_known = attempt.guess.is_known
+        is_right = await self.hasher.verify(stored, password, is_known=is_known)
         # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
         # does not learn which it was.
-        is_pending = pending is not None and await self.hasher.verify(pending.password_hash, password)
+        is_pending = pending is not None and await self.hasher.verify(
+            pending.password_hash, password, is_known=is_known
+        )
         if credential is None or not is_right or credential.status in _CLOSED:
             if is_pending and not (credential is not None and is_right):
                 AUTH_ATTEMPTS.labels("login", "unverified").inc()

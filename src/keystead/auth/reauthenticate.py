@@ -114,12 +114,12 @@ class Reauthenticate:
         claims = await self.verifier.verify_session(access_token, now=self.clock.now())
         application = await self.applications.require(claims.client_id)
         require_hashable(password)
-        self.hasher.require_room()
+        self.hasher.require_room(is_known=True)
         found = await self._find(claims, application)
         async with self.guesses.attempt(
             self.sources.of_session(claims.user_id, claims.session_id)
         ) as attempt:
-            if not await self.hasher.verify(found.password_hash, password):
+            if not await self.hasher.verify(found.password_hash, password, is_known=True):
                 await attempt.fail(self.db)
                 raise await self._refusal(claims)
             await attempt.succeed(self.db)

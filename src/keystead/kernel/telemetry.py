@@ -108,6 +108,7 @@ DATABASE_CONNECTIONS_ACTIVE = Gauge(
     "Database connections in use.",
     multiprocess_mode="livesum",
 )
+PASSWORD_HASHES = Counter("password_hashes", "Password hashes that were computed.")
 PASSWORD_QUEUE = Gauge(
     "password_hashes_waiting",
     "Password hashes waiting or running.",

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from keystead.kernel.errors import FieldError, InvalidInput, Overloaded
-from keystead.kernel.telemetry import PASSWORD_QUEUE
+from keystead.kernel.telemetry import PASSWORD_HASHES, PASSWORD_QUEUE
 from keystead.users import foreign_hashes
 from keystead.users.email import EmailAddress
 from keystead.users.hash_ceilings import is_argon2_affordable
@@ -31,6 +31,7 @@ MAX_BYTES = 1024
 _MIN_CONTEXT_WORD = 4
 _WEIGHT_OF_ONE = 0.1  # of one hash in the mean of how long they take
 _NICENESS = 10
+_PATIENCE_OF_THE_KNOWN = 2
 _WORD = re.compile(r"\w+")
 
 
@@ -128,7 +129,8 @@ class PasswordRules:
 
 class Hasher:
     """Argon2id in threads of its own, at most `threads` at once. What would wait for more than `longest_wait`, by how
-    long hashes have taken of late, is refused at once: Overloaded.
+    long hashes have taken of late, is refused at once: Overloaded. Who is known may wait twice as long, so that no
+    number of strangers takes all the room there is.
 
     Passwords are hashed in Unicode NFC (RFC 8265 §4.2.2) and otherwise exactly as received.
     """
@@ -152,15 +154,16 @@ class Hasher:
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
 
-    async def verify(self, stored: str, password: str) -> bool:
+    async def verify(self, stored: str, password: str, *, is_known: bool = False) -> bool:
         """Whether `password` is the one behind `stored`, made here or elsewhere.
 
         What is no hash (`!…`: no password), or one beyond the ceilings, never matches and costs what the decoy costs.
         """
         if foreign_hashes.is_foreign(stored):
-            return await self._run(lambda: foreign_hashes.verify(stored, password))
+            return await self._run(lambda: foreign_hashes.verify(stored, password), is_known=is_known)
         is_usable = _is_affordable(stored)
-        matches = await self._run(lambda: self._matches(stored if is_usable else self.decoy, password))
+        checked = stored if is_usable else self.decoy
+        matches = await self._run(lambda: self._matches(checked, password), is_known=is_known)
         return is_usable and matches
 
     def is_outdated(self, stored: str) -> bool:
@@ -176,14 +179,15 @@ class Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    def require_room(self) -> None:
+    def require_room(self, *, is_known: bool = False) -> None:
         """What cannot be hashed in time is refused before it costs anything else. Raises Overloaded."""
         before = self._waiting - self._threads + 1  # must be done until a thread is free
-        if before > 0 and before * self._seconds / self._threads > self._longest_wait:
+        longest_wait = self._longest_wait * (_PATIENCE_OF_THE_KNOWN if is_known else 1)
+        if before > 0 and before * self._seconds / self._threads > longest_wait:
             raise Overloaded(retry_after=1)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        self.require_room()
+    async def _run(self, work: Callable[[], T], *, is_known: bool = False) -> T:
+        self.require_room(is_known=is_known)
         self._waiting += 1
         PASSWORD_QUEUE.inc()
         future = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)
@@ -192,6 +196,7 @@ class Hasher:
         return await future
 
     def _timed(self, work: Callable[[], T]) -> T:
+        PASSWORD_HASHES.inc()
         started = perf_counter()
         try:
             return work()

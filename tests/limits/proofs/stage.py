@@ -1,0 +1,122 @@
+"""What the proofs of the limits share: a real server of two workers that enforces them, and a Valkey to be cruel to."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from keystead.embedded.valkey import ValkeyServer
+from tests.proofs.site import Site, running_site
+from tests.proofs.wire import Answer, Wire
+from tests.support import throwaway
+from tests.support.databases import Cluster
+from tests.support.people import PASSWORD, Person, register
+
+LOGIN = "/api/v1/auth/login"
+ARGON2_AS_DELIVERED = MappingProxyType({"AUTH__ARGON2__MEMORY_KIB": "19456", "AUTH__ARGON2__ITERATIONS": "2"})
+_ENFORCED = {
+    "LIMITS__MODE": "enforce",
+    "SERVER__TRUSTED_PROXIES": "127.0.0.0/8",  # the proof is the proxy, and says who the clients are
+}
+_FIGURES = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One figure beside what it must be; `n` is how often it was tried."""
+
+    what: str
+    n: int
+    figure: str
+    bar: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The server, its Valkey, and the figures that its workers keep."""
+
+    site: Site
+    valkey: ValkeyServer
+    figures: Path
+
+    def wires(self, count: int) -> list[Wire]:
+        return self.site.wires(count)
+
+    def total(self, name: str) -> float:
+        """A counter, over all workers and all its labels."""
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(self.figures))
+        samples = (sample for metric in registry.collect() for sample in metric.samples)
+        return sum(sample.value for sample in samples if sample.name == name)
+
+    def hashes(self) -> int:
+        """How many the workers have computed: counted where it is done, beneath everything that limits."""
+        return int(self.total("password_hashes_total"))
+
+
+@asynccontextmanager
+async def limited_stage(
+    cluster: Cluster, *, configured: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Stage]:
+    """Two workers with the limits as delivered but for `configured`."""
+    with throwaway.valkey() as valkey, _kept_figures() as figures:
+        settings = {**_ENFORCED, "REDIS__URL": valkey.url, **configured}
+        async with running_site(cluster, configured=settings) as site:
+            yield Stage(site, valkey, figures)
+
+
+async def log_in(wire: Wire, email: str, password: str, *, address: str, device: str | None = None) -> Answer:
+    headers = {"x-forwarded-for": address}
+    if device is not None:
+        headers["x-device-token"] = device
+    return await wire.post(LOGIN, json={"email": email, "password": password}, headers=headers)
+
+
+async def newcomer(stage: Stage, address: str) -> tuple[Person, str]:
+    """Somebody with an account, and the token of the device they have signed in with."""
+    wire = stage.wires(1)[0]
+    person = await register(FromAddress(wire, address))
+    answer = await log_in(wire, person.email, PASSWORD, address=address)
+    assert answer.status_code == 200, answer.text
+    return person, answer.headers["x-device-token"]
+
+
+@dataclass(frozen=True, slots=True)
+class FromAddress:
+    """A connection whose every request comes from `address`, as the proxy says."""
+
+    wire: Wire
+    address: str
+
+    async def post(
+        self, path: str, *, headers: Mapping[str, str] | None = None, json: object = None
+    ) -> Answer:
+        return await self.wire.post(path, headers=self._told(headers), json=json)
+
+    async def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        return await self.wire.get(path, headers=self._told(headers))
+
+    def _told(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        return {**(headers or {}), "x-forwarded-for": self.address}
+
+
+@contextmanager
+def _kept_figures() -> Iterator[Path]:
+    """Workers that are started meanwhile keep their figures in a folder of this block's."""
+    with tempfile.TemporaryDirectory(prefix="keystead-figures-") as folder:
+        before = os.environ.get(_FIGURES)
+        os.environ[_FIGURES] = folder
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ[_FIGURES]
+            else:
+                os.environ[_FIGURES] = before

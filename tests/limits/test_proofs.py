@@ -1,0 +1,29 @@
+"""Samples of the proofs that `make prove-limits` runs in full, on two workers with the limits as delivered."""
+
+import pytest
+
+from tests.limits.proofs.guessing import guess, sign_in_at_once
+from tests.limits.proofs.stage import limited_stage
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def stage(cluster):
+    async with limited_stage(cluster) as made:
+        yield made
+
+
+def require(findings):
+    broken = [finding for finding in findings if not finding.holds]
+    assert not broken, broken
+
+
+async def test_asvs_v5_6_3_1_a_botnet_gets_no_further_than_the_budget_and_the_owner_signs_in_throughout(
+    stage,
+):
+    require(await guess(stage, guesses=600, addresses=150, connections=100, seed=1, every=0.05))
+
+
+async def test_fifty_right_passwords_at_once_all_sign_in(stage):
+    require(await sign_in_at_once(stage, width=50, rounds=3, seed=1))
