@@ -60,6 +60,7 @@ _HEADER_PICKS = """    if header.alg not in [each.value for each in Algorithm]:
         raise TokenRejected(Reason.ALGORITHM)
     key = dataclasses.replace(key, algorithm=Algorithm(header.alg))
 """
+_PENDING = "     WHERE id = $1 AND status = 'pending'"
 _GUARD_OF_ADDRESS = """
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')"""
 
@@ -171,7 +172,7 @@ MUTANTS = (
         "auth/login.py",
         (
             (
-                "is_right = await self.hasher.verify(stored, password)",
+                "is_right = await self.hasher.verify(stored, password, is_known=is_known)",
                 "is_right = credential is not None and await self.hasher.verify(stored, password)",
             ),
         ),
@@ -251,13 +252,13 @@ MUTANTS = (
     Mutant(
         "REST: the permission is not checked",
         "api/rest/server.py",
-        (("            _admit(call.identified.caller, route)\n", ""),),
+        (("            _admit(caller, route)\n", ""),),
         (GUARDS,),
     ),
     Mutant(
         "users: an attempt is verified although the address is taken",
         "users/store.py",
-        ((_GUARD_OF_ADDRESS, ""),),
+        ((_PENDING + _GUARD_OF_ADDRESS, _PENDING),),
         (GUARDS,),
     ),
     Mutant(
@@ -347,8 +348,8 @@ MUTANTS = (
         "auth/login.py",
         (
             (
-                "            if is_attempt and not (credential is not None and is_right):",
-                "            if is_attempt and credential is None:",
+                "            if is_pending and not (credential is not None and is_right):",
+                "            if is_pending and credential is None:",
             ),
         ),
         ("tests/security/test_enumeration.py",),

@@ -336,9 +336,10 @@ _OF_PASSWORDS = (
     ),
     _one(
         "login: right ones at once are too many",
-        "users/passwords.py",
-        "self._limit = threads + queue",
-        "self._limit = threads",
+        "limits/guesses.py",
+        "        if line.waiting >= MAX_WAITING:\n",
+        "        if line.places.locked():\n",
+        GUESSING,
         "tests/security/test_isolation.py",
     ),
     _one(
@@ -635,8 +636,8 @@ _OF_ROOMS = (
     _one(
         "API keys: their scopes narrow nothing",
         "auth/identify_api_key.py",
-        "permissions=permissions & frozenset(scopes)",
-        "permissions=permissions",
+        "permissions_of(held, version) & frozenset(scopes)",
+        "permissions_of(held, version)",
         API_KEYS,
     ),
     _one(
