@@ -26,8 +26,9 @@ from bench.evidence.__main__ import gather
 from bench.mutant_list import MUTANTS as FIRST
 from bench.mutant_list import Mutant
 from bench.mutant_list_classes import CLASS_MUTANTS
+from bench.mutant_list_limits import LIMIT_MUTANTS
 
-MUTANTS = (*FIRST, *CLASS_MUTANTS)
+MUTANTS = (*FIRST, *CLASS_MUTANTS, *LIMIT_MUTANTS)
 ROOT = Path(__file__).parents[1]
 SECONDS = 300.0
 _PYTEST = ("-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly")

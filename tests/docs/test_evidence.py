@@ -9,11 +9,10 @@ from bench.evidence.names import Test as Shown
 from bench.evidence.names import Unreadable, split
 from bench.evidence.requirements import Requirement
 from bench.evidence.verdicts import State, judge
-from bench.mutant_list import MUTANTS, Mutant
-from bench.mutant_list_classes import CLASS_MUTANTS
+from bench.mutant_list import Mutant
+from bench.mutants import MUTANTS
 
 SOURCE = Path(keystead.__file__).parent
-EVERY = (*MUTANTS, *CLASS_MUTANTS)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_what_does_not_fit_together_is_said(rows, tests, words):
     assert words in problem
 
 
-@pytest.mark.parametrize("mutant", EVERY, ids=[mutant.name for mutant in EVERY])
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
 def test_a_mutant_finds_what_it_breaks(mutant: Mutant):
     """`make mutants` takes long, and what it changes moves: here it is seen at once."""
     text = (SOURCE / mutant.file).read_text("utf-8")
@@ -89,4 +88,4 @@ def test_a_mutant_finds_what_it_breaks(mutant: Mutant):
 
 
 def test_no_two_mutants_share_a_name():
-    assert len({mutant.name for mutant in EVERY}) == len(EVERY)
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
