@@ -26,7 +26,7 @@ def asvs(evidence: Evidence) -> str:
 V11, V14 and V16: every requirement, by its number and in words of our own; of other chapters, those that a test shows.
 The wording that counts is the standard's.""",
         evidence.of("asvs"),
-        columns=("requirement", "level"),
+        columns=("requirement", "level", "what must hold"),
         cells=lambda verdict: (f"V{verdict.row.number}", str(verdict.row.level)),
     )
 
@@ -39,7 +39,7 @@ def classes(evidence: Evidence) -> str:
 that Keystead is not. Each was seen to fail on code that was broken on purpose: `make mutants ARGS=--classes` breaks it
 again, one way at a time, and runs the tests of the class.""",
         evidence.of("class"),
-        columns=("class", "seen as"),
+        columns=("class", "seen as", "what was wrong"),
         cells=lambda verdict: (verdict.row.number, verdict.row.ids),
         more=lambda verdict: [f"broken on purpose: *{name}*" for name in verdict.row.mutants],
     )
@@ -66,7 +66,9 @@ show it. A catalogue asks more of the organisation that runs it, which no test o
     ):
         verdicts = evidence.of(family)
         parts.append(f"## {title}\n\n{_figures(verdicts)}\n")
-        parts += _groups(verdicts, ("control",), lambda verdict: (verdict.row.number,), _rests_on, depth=3)
+        parts += _groups(
+            verdicts, ("control", "what must hold"), lambda verdict: (verdict.row.number,), _rests_on, depth=3
+        )
     return "\n".join(parts)
 
 
@@ -120,7 +122,7 @@ def _groups(
             if verdict.row.group == group
         )
         heading = f"{'#' * depth} {group}\n\n" if group else ""
-        yield f"{heading}{_head(*columns, 'what must hold', '', 'shown by')}\n{rows}\n"
+        yield f"{heading}{_head(*columns, '', 'shown by')}\n{rows}\n"
 
 
 def _shown(verdict: Verdict, more: Iterable[str]) -> str:
