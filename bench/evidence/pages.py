@@ -67,7 +67,7 @@ show it. A catalogue asks more of the organisation that runs it, which no test o
         verdicts = evidence.of(family)
         parts.append(f"## {title}\n\n{_figures(verdicts)}\n")
         parts += _groups(
-            verdicts, ("control", "what must hold"), lambda verdict: (verdict.row.number,), _rests_on, depth=3
+            verdicts, ("control", "about"), lambda verdict: (verdict.row.number,), _rests_on, depth=3
         )
     return "\n".join(parts)
 
