@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -26,6 +27,8 @@ from keystead.wiring import open_core
 log = structlog.get_logger("worker")
 
 BACKLOG = 2048
+MOST_DESCRIPTORS = 1 << 20
+MOST_UNSENT_BYTES = 65536
 ACCEPT_WHAT_WAITS = timedelta(milliseconds=100)
 KNOWN_PASSWORDS_INTERVAL = timedelta(seconds=5)
 MAIL_INTERVAL = timedelta(milliseconds=500)
@@ -52,6 +55,8 @@ def main() -> int:
         settings = load().settings
         configure_logging(level=settings.logging.level, form=settings.logging.format)
         listener = socket.socket(fileno=int(os.environ["KEYSTEAD_LISTEN_FD"]))
+        _bound_what_is_unsent(listener)
+        _take_descriptors()
         uvloop.run(_serve(settings, listener))
     except (ConfigError, CannotStart, Unavailable) as error:
         log.error("worker.cannot_start", reason=str(error))  # noqa: TRY400 - the text is the whole of it
@@ -105,9 +110,23 @@ def _config(settings: Settings, app: object) -> uvicorn.Config:
     )
 
 
+def _bound_what_is_unsent(listener: socket.socket) -> None:
+    """Of each connection. The system would take megabytes off our hands, for peers that never take them off its own."""
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)
+
+
+def _take_descriptors() -> None:
+    """Each connection needs one, and shells give a thousand: take as many as the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    with contextlib.suppress(ValueError, OSError):  # where fewer may be had than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _protocol(settings: Settings) -> type[BoundedHttp]:
     class Http(BoundedHttp):
-        head_seconds = settings.server.request_timeout_secs
+        head_seconds = answer_seconds = settings.server.request_timeout_secs
 
     return Http
 
