@@ -300,11 +300,35 @@ _OF_PASSWORDS = (
         ("tests/accounts/test_mail.py",),
     ),
     _one(
-        "bodies: a value of another type is made to fit",
+        "bodies: what is no text is made one",
         "api/rest/decoding.py",
         "    return _convert(value, wanted)\n\n\ndef decode_form",
-        "    return _convert(value, wanted, strict=False)\n\n\ndef decode_form",
+        "    if isinstance(value, dict):\n"
+        "        value = {name: str(each) for name, each in value.items()}\n"
+        "    return _convert(value, wanted)\n\n\ndef decode_form",
         BODIES,
+    ),
+    Mutant(
+        "reset: a link that proves an address sets a password, too",
+        "accounts/reset_password.py",
+        (
+            (
+                "        ticket = await self.desk.peek(self.db, token, Purpose.RESET_PASSWORD)\n",
+                (
+                    "        purpose = Purpose.RESET_PASSWORD\n"
+                    "        try:\n"
+                    "            ticket = await self.desk.peek(self.db, token, purpose)\n"
+                    "        except TicketRefused:\n"
+                    "            purpose = Purpose.VERIFY_EMAIL\n"
+                    "            ticket = await self.desk.peek(self.db, token, purpose)\n"
+                ),
+            ),
+            (
+                "redeem(tx, self.desk, token, Purpose.RESET_PASSWORD)",
+                "redeem(tx, self.desk, token, purpose)",
+            ),
+        ),
+        ("tests/security/test_reset_steps.py",),
     ),
     _one(
         "change of address: every link that was ever asked for works",
@@ -512,7 +536,7 @@ _OF_HTTP = (
         "serving/http.py",
         (
             ("        if self._is_refused:\n            return\n        was_in_head", "        was_in_head"),
-            ("        self.loop.call_later(_LINGER_SECONDS, self.transport.close)\n", ""),
+            ("        self.loop.call_later(_LINGER_SECONDS, self._close)\n", ""),
             ("        if self.transport.can_write_eof():\n            self.transport.write_eof()\n", ""),
         ),
         (WIRE,),

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from keystead.api.rest.catalogue import ROUTES
 from tests.contract.service import asgi_scope, serving
-from tests.support.people import PASSWORD
+from tests.support.people import PASSWORD, new_email
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ SPOOFED = [
 async def test_cve_class_83_and_91_no_header_about_hosts_or_proxies_changes_an_answer(
     service, person, headers
 ):
-    unknown = {"email": "nobody@example.com", "password": PASSWORD}
+    unknown = {"email": new_email(), "password": PASSWORD}
     for method, path, more in (
         ("GET", "/.well-known/jwks.json", {}),
         ("GET", "/.well-known/openid-configuration", {}),
