@@ -30,6 +30,20 @@ LIMIT_MUTANTS = (
         LIMITER,
     ),
     _one(
+        "limiter: failures make an adaptive bucket larger",
+        "limits/spend.lua",
+        "math.floor(size - taken + 0.000001)",
+        "math.floor(size * bucket.interval / interval - taken + 0.000001)",
+        LIMITER,
+    ),
+    _one(
+        "limiter: who has had their share of Redis gets it again when it goes away",
+        "limits/limiter.py",
+        "                self._local.note(spent)\n",
+        "                pass\n",
+        LIMITER,
+    ),
+    _one(
         "limiter: a place is never left",
         "limits/settle.lua",
         "    redis.call('ZREM', key, more)\n",
@@ -53,7 +67,7 @@ LIMIT_MUTANTS = (
     _one(
         "limiter: Redis is told who asks",
         "limits/limiter.py",
-        'return self._vault.index(f"{rule.name}\\0{subject}", purpose="limits")',
+        'return self._vault.index(f"{rule.name}\\0{rule.strategy}\\0{subject}", purpose="limits")',
         'return f"{rule.name}\\0{subject}".encode()',
         LIMITER,
     ),

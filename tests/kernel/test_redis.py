@@ -77,6 +77,24 @@ async def test_a_frozen_server_costs_one_timeout_and_then_nothing_until_it_is_tr
     assert await redis.call("GET", "mine") == b"1"
 
 
+async def test_a_call_waits_its_turn_behind_others_that_are_answered(valkey):
+    redis = Redis(Secret(valkey.url), timeout=timedelta(milliseconds=600), retry_after=QUICKLY)
+    await redis.call("PING")
+    answers = await asyncio.gather(*(redis.call("BLPOP", "nothing", 0.2) for _ in range(5)))
+    assert answers == [None] * 5
+    assert not redis.is_away
+    await redis.close()
+
+
+async def test_a_server_that_is_too_slow_is_away_though_it_answers(valkey):
+    redis = Redis(Secret(valkey.url), timeout=timedelta(milliseconds=50), retry_after=QUICKLY)
+    await redis.call("PING")
+    slow = (redis.call("BLPOP", "nothing", 0.02) for _ in range(50))
+    outcomes = await asyncio.gather(*slow, return_exceptions=True)
+    assert any(isinstance(outcome, RedisUnavailable) for outcome in outcomes)
+    await redis.close()
+
+
 async def test_a_late_reply_is_never_taken_for_that_of_a_later_call(redis, valkey):
     os.kill(valkey.pid, signal.SIGSTOP)
     with pytest.raises(RedisUnavailable):

@@ -3,14 +3,15 @@
 import pytest
 
 from tests.limits.proofs.guessing import guess, sign_in_at_once
-from tests.limits.proofs.stage import limited_stage
+from tests.limits.proofs.overshoot import ALONE, BUCKETS, SETTINGS, overshoot, overshoot_of_places
+from tests.limits.proofs.stage import limited_stage, valkey_killed
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
 async def stage(cluster):
-    async with limited_stage(cluster) as made:
+    async with limited_stage(cluster, configured=SETTINGS) as made:
         yield made
 
 
@@ -27,3 +28,17 @@ async def test_asvs_v5_6_3_1_a_botnet_gets_no_further_than_the_budget_and_the_ow
 
 async def test_fifty_right_passwords_at_once_all_sign_in(stage):
     require(await sign_in_at_once(stage, width=50, rounds=3, seed=1))
+
+
+@pytest.mark.parametrize("bucket", BUCKETS, ids=lambda bucket: bucket.name)
+async def test_of_five_hundred_at_once_no_bucket_lets_in_more_than_it_has(stage, bucket):
+    require([await overshoot(stage, bucket, width=500, rounds=1, seed=1)])
+
+
+async def test_of_five_hundred_at_once_no_more_are_under_way_than_there_are_places(stage):
+    require([await overshoot_of_places(stage, width=500, rounds=1, seed=1)])
+
+
+async def test_without_valkey_five_hundred_at_once_get_no_more_than_the_share(stage):
+    async with valkey_killed(stage):
+        require([await overshoot(stage, ALONE, width=500, rounds=1, seed=1)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
 _SECONDS = 30.0
 
 
@@ -94,5 +95,16 @@ def _request(method: str, path: str, headers: Mapping[str, str], body: object) -
 async def _answer(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     length = _LENGTH.search(head)
-    content = await reader.readexactly(int(length[1])) if length else b""
+    if length:
+        content = await reader.readexactly(int(length[1]))
+    else:
+        content = await _in_chunks(reader) if _CHUNKED.search(head) else b""
     return Answer(int(head[9:12]), content, head)
+
+
+async def _in_chunks(reader: asyncio.StreamReader) -> bytes:
+    content = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        content += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return content

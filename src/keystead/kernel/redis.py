@@ -5,6 +5,7 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +19,8 @@ log = structlog.get_logger("redis")
 
 # A process that was busy elsewhere for that long has not read what arrived meanwhile: it does so before it gives up.
 _LAST_LOOK = 0.002
+# A server that answers others is not away: a call waits its turn behind theirs, but for no more timeouts than this.
+_LONGEST_TURN = 5
 
 
 class RedisUnavailable(Unavailable):
@@ -35,6 +38,7 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[object]] = deque()
         self._transport: asyncio.Transport | None = None
+        self.heard_at = 0.0  # by the time of the loop
 
     @property
     def is_open(self) -> bool:
@@ -45,6 +49,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        self.heard_at = asyncio.get_running_loop().time()
         try:
             while (reply := self._reader.gets()) is not False:
                 future = self._waiting.popleft()
@@ -86,8 +91,9 @@ class Script:
 class Redis:
     """`await redis.call("PING")`; many calls share one connection and overlap.
 
-    A call costs at most `timeout`. After a failure every call is refused at once, until the server has answered again:
-    it is tried in the background, every `retry_after`.
+    A server that says nothing for `timeout` costs a call no more than that; one that answers, but slowly, five times as
+    much. After a failure every call is refused at once, until the server has answered again: it is tried in the
+    background, every `retry_after`.
     """
 
     def __init__(
@@ -112,7 +118,7 @@ class Redis:
         return self._is_away
 
     async def call(self, *command: str | bytes | float) -> object:
-        """The reply. Raises RedisUnavailable within the timeout, RedisError for an error reply."""
+        """The reply. Raises RedisUnavailable in time, RedisError for an error reply."""
         if self._is_away:
             raise RedisUnavailable
         try:
@@ -120,7 +126,7 @@ class Redis:
             if connection is None or not connection.is_open:
                 async with asyncio.timeout(self._timeout):
                     connection = await asyncio.shield(self._start_connecting())
-            reply = await self._within_time(connection.send(*command))
+            reply = await self._within_time(connection, connection.send(*command))
         except (OSError, TimeoutError, hiredis.HiredisError) as error:
             self._trip(error)
             raise RedisUnavailable from error
@@ -147,9 +153,23 @@ class Redis:
         if self._connection is not None:
             self._connection.close()
 
-    async def _within_time(self, future: "asyncio.Future[object]") -> object:
+    async def _within_time(self, connection: _Connection, future: "asyncio.Future[object]") -> object:
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._timeout, lambda: loop.call_later(_LAST_LOOK, _expire, future))
+        sent_at = loop.time()
+        timer: asyncio.TimerHandle
+
+        def look(*, is_last: bool) -> None:
+            nonlocal timer
+            quiet_since = max(sent_at, connection.heard_at)
+            due = min(quiet_since + self._timeout, sent_at + _LONGEST_TURN * self._timeout)
+            if loop.time() < due:
+                timer = loop.call_at(due, partial(look, is_last=False))
+            elif not is_last:
+                timer = loop.call_later(_LAST_LOOK, partial(look, is_last=True))
+            elif not future.done():
+                future.set_exception(TimeoutError())
+
+        timer = loop.call_later(self._timeout, partial(look, is_last=False))
         try:
             return await future
         finally:
@@ -183,11 +203,6 @@ class Redis:
                 log.info("redis.back")
             self._connection, self._is_away = connection, False
             return connection
-
-
-def _expire(future: "asyncio.Future[object]") -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
 
 
 async def _open(url: str) -> _Connection:

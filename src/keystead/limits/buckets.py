@@ -57,8 +57,6 @@ class SharedBuckets:
             if rule.strategy is Strategy.CONCURRENCY:
                 arguments += (rule.strategy.value, rule.window * _MICRO, rule.limit, each.request_id, 1)
                 continue
-            if rule.strategy is Strategy.ADAPTIVE:
-                keys.append(_failures(each.key))
             arguments += (rule.strategy.value, rule.interval * _MICRO, rule.limit, each.most, each.least)
         numbers = cast(list[int], await self._redis.run(_SPEND, keys, arguments))
         return [
@@ -86,9 +84,10 @@ class SharedBuckets:
                 arguments += ("leave", 0, each.wanted.request_id)
             elif rule.refunds and succeeded:
                 keys.append(key)
-                arguments += ("refund", rule.interval * _MICRO, each.granted)
+                what = "return" if rule.strategy is Strategy.ADAPTIVE else "refund"
+                arguments += (what, rule.interval * _MICRO, each.granted)
             elif rule.strategy is Strategy.ADAPTIVE and succeeded is False:
-                keys.append(_failures(key))
+                keys.append(key)
                 arguments += ("failure", rule.interval * _MICRO, rule.limit)
         if keys:
             await self._redis.run(_SETTLE, keys, arguments)
@@ -97,7 +96,8 @@ class SharedBuckets:
 class LocalBuckets:
     """In this process, each with `share` of its rule's tokens, and never fewer than one: stricter, and never open.
 
-    Adaptive rules do not adapt here. The bucket that was used longest ago makes room for a new one.
+    What this process was granted by the shared buckets is noted: who has had their share is not let in again when those
+    are away. Adaptive rules do not adapt here. The bucket that was used longest ago makes room for a new one.
     """
 
     def __init__(self, share: float) -> None:
@@ -112,9 +112,18 @@ class LocalBuckets:
         for each, granted, _ in looked:
             if is_enough:
                 self._take(each, granted, now)
+        self._make_room()
         return [Spent(each, granted, standing) for each, granted, standing in looked]
 
+    def note(self, spent: Sequence[Spent]) -> None:
+        """What was granted by the shared buckets."""
+        now = monotonic()
+        for each in spent:
+            self._take(each.wanted, each.granted, now)
+        self._make_room()
+
     def settle(self, spent: Sequence[Spent], *, succeeded: bool | None) -> None:
+        """Of what was granted here, and of what was noted."""
         for each in spent:
             rule, key = each.wanted.rule, each.wanted.key
             if rule.strategy is Strategy.CONCURRENCY:
@@ -148,9 +157,11 @@ class LocalBuckets:
         if each.rule.strategy is Strategy.CONCURRENCY:
             self._under_way[each.key] = self._under_way.get(each.key, 0) + 1
             return
-        full_at = max(now, self._full_at.pop(each.key, now))
-        self._full_at[each.key] = full_at + granted * self._interval(each.rule)
-        if len(self._full_at) > MAX_LOCAL_BUCKETS:
+        full_at = max(now, self._full_at.pop(each.key, now)) + granted * self._interval(each.rule)
+        self._full_at[each.key] = min(full_at, now + each.rule.window)
+
+    def _make_room(self) -> None:
+        while len(self._full_at) > MAX_LOCAL_BUCKETS:
             self._full_at.popitem(last=False)
 
     def _size(self, rule: Rule) -> int:
@@ -158,7 +169,3 @@ class LocalBuckets:
 
     def _interval(self, rule: Rule) -> float:
         return rule.window / self._size(rule)
-
-
-def _failures(key: bytes) -> bytes:
-    return key + b"f"

@@ -94,8 +94,7 @@ class Limiter:
 
     async def settle(self, permit: Permit, *, succeeded: bool | None) -> None:
         """The request is over: what it gives back, and what is remembered of it."""
-        if permit.local:
-            self._local.settle(permit.local, succeeded=succeeded)
+        self._local.settle([*permit.local, *permit.shared], succeeded=succeeded)
         if permit.shared:
             try:
                 await self._shared.settle(permit.shared, succeeded=succeeded)
@@ -179,19 +178,22 @@ class Limiter:
         self._note(is_degraded=held is permit.local)
         if all(each.is_enough for each in spent):
             held += spent
+            if held is permit.shared:
+                self._local.note(spent)
         return [(each.is_enough, each.standing) for each in spent]
 
     async def _take_batch(self, rule: Rule, subject: str, tokens: int) -> Spent:
         key = self._key(rule, subject)
         (spent,) = await self._shared.spend([Wanted(rule, key, most=tokens, least=rule.cost, request_id=b"")])
+        self._local.note([spent])
         return spent
 
     def _wanted(self, permit: Permit, rule: Rule, subject: str) -> Wanted:
         return Wanted(rule, self._key(rule, subject), rule.cost, rule.cost, permit.request_id)
 
     def _key(self, rule: Rule, subject: str) -> bytes:
-        """Redis is told no address and no id."""
-        return self._vault.index(f"{rule.name}\0{subject}", purpose="limits")
+        """Redis is told no address and no id. A rule that counts in another way than it did has other keys."""
+        return self._vault.index(f"{rule.name}\0{rule.strategy}\0{subject}", purpose="limits")
 
     def _note(self, *, is_degraded: bool) -> None:
         if is_degraded is not self._is_degraded:

@@ -1,17 +1,23 @@
 """What the proofs of the limits share: a real server of two workers that enforces them, and a Valkey to be cruel to."""
 
+import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from keystead.embedded.valkey import ValkeyServer
+from keystead.kernel.redis import Redis
+from keystead.kernel.secrets import Secret
 from tests.proofs.site import Site, running_site
 from tests.proofs.wire import Answer, Wire
 from tests.support import throwaway
@@ -70,6 +76,36 @@ async def limited_stage(
         settings = {**_ENFORCED, "REDIS__URL": valkey.url, **configured}
         async with running_site(cluster, configured=settings) as site:
             yield Stage(site, valkey, figures)
+
+
+@asynccontextmanager
+async def valkey_killed(stage: Stage) -> AsyncIterator[None]:
+    """Gone while the block runs; at its end it is back, and the workers have found it."""
+    assert stage.valkey.pid is not None
+    os.kill(stage.valkey.pid, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(restart, stage.valkey)
+        await until_found(stage)
+
+
+def restart(valkey: ValkeyServer) -> None:
+    valkey.stop()
+    throwaway.start(valkey)
+
+
+async def until_found(stage: Stage) -> None:
+    """Returns when every worker is connected to Valkey."""
+    own = Redis(Secret(stage.valkey.url), timeout=timedelta(seconds=5))
+    try:
+        async with asyncio.timeout(30):
+            while cast(bytes, await own.call("CLIENT", "LIST")).count(b"\n") <= len(
+                stage.site.server.workers
+            ):
+                await asyncio.sleep(0.05)
+    finally:
+        await own.close()
 
 
 async def log_in(wire: Wire, email: str, password: str, *, address: str, device: str | None = None) -> Answer:
