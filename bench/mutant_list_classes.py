@@ -345,10 +345,19 @@ _OF_PASSWORDS = (
         "tests/tickets/test_repeats.py",
     ),
     _one(
-        "login: what stands in for no hash is cheaper",
+        "login: what stands in for no hash costs something else",
         "users/passwords.py",
         'self.decoy = self._argon2.hash("no password of anybody")',
-        'self.decoy = PasswordHasher(1, 8, 1).hash("no password of anybody")',
+        'self.decoy = PasswordHasher(1, 16, 1).hash("no password of anybody")',
+        ENUMERATION,
+    ),
+    _one(
+        "login: an address that nobody has is told apart",
+        "auth/login.py",
+        "            raise await self._refusal(attempt, credential, application)\n        session",
+        "            if credential is None:\n"
+        "                raise EmailUnverified\n"
+        "            raise await self._refusal(attempt, credential, application)\n        session",
         ENUMERATION,
     ),
     _one(

@@ -261,7 +261,7 @@ async def test_an_attempt_after_the_account_was_proven_changes_nothing(proven):
 
 
 @pytest.mark.parametrize("state", ["active", "disabled", "locked", "invited"])
-async def test_asvs_v5_6_3_8_whoever_registers_an_address_and_signs_in_does_not_learn_whether_it_was_taken(
+async def test_asvs_v5_6_3_8_and_cve_class_45_whoever_registers_and_signs_in_does_not_learn_whether_it_was_taken(
     proven, hashes_of, state
 ):
     free, taken = new_email(), new_email()
