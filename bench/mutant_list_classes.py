@@ -526,12 +526,17 @@ _OF_HTTP = (
         'media_type.strip().lower() not in (*taken, "text/plain")\n',
         BODIES,
     ),
-    _one(
+    Mutant(
         "bodies: parts are read",
         "api/rest/decoding.py",
-        "media_type.strip().lower() not in taken\n",
-        'media_type.strip().lower() not in (*taken, "multipart/form-data")\n',
-        ATTACKS,
+        (
+            (
+                "media_type.strip().lower() not in taken\n",
+                'media_type.strip().lower() not in (*taken, "multipart/form-data")\n',
+            ),
+            ('charset not in ("", "charset=utf-8")', 'charset not in ("", "charset=utf-8", "boundary=x")'),
+        ),
+        (ATTACKS,),
     ),
     _one(
         "request id: any text is one",
