@@ -2,6 +2,7 @@
 
 import asyncio
 import unicodedata
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from keystead.kernel.errors import InvalidInput, Overloaded
 from keystead.users.email import parse_email
 from keystead.users.known_passwords.common import most_common
 from keystead.users.known_passwords.known import KnownBy, KnownPasswords
-from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules
+from keystead.users.passwords import Argon2Cost, Hasher, PasswordRules, Place
 
 pytestmark = pytest.mark.anyio
 
@@ -266,10 +267,54 @@ async def test_strangers_do_not_take_all_the_room_from_those_who_are_known():
     with pytest.raises(Overloaded):
         hasher.require_room()
     hasher.require_room(is_known=True)
-    assert not await hasher.verify(hasher.decoy, "password", is_known=True)
-    known = [hasher.verify(hasher.decoy, "password", is_known=True) for _ in range(500)]
+
+    async def verify_known():
+        with hasher.place(is_known=True) as place:
+            return await hasher.verify(hasher.decoy, "password", place=place)
+
+    assert not await verify_known()
+    known = [verify_known() for _ in range(500)]
     outcomes = await asyncio.gather(*strangers, *known, return_exceptions=True)
     assert any(isinstance(outcome, Overloaded) for outcome in outcomes[500:])  # their room ends, too
+    hasher.close()
+
+
+async def test_who_is_let_in_has_a_place_that_nobody_takes():
+    """Or many would be let in for each place that becomes free, and all but one refused after they cost something."""
+    cost = Argon2Cost(memory_kib=8192, iterations=2, parallelism=1)
+    hasher = Hasher(cost, threads=1, longest_wait=timedelta(milliseconds=500))
+    with ExitStack() as let_in:
+        places: list[Place] = []
+        with pytest.raises(Overloaded):
+            while len(places) < 1000:
+                places.append(let_in.enter_context(hasher.place()))
+        assert 1 < len(places) < 1000
+        with pytest.raises(Overloaded):
+            await hasher.hash("password")
+        checked = await asyncio.gather(
+            *(hasher.verify(hasher.decoy, "password", place=each) for each in places)
+        )
+        assert checked == [False] * len(places)
+    hasher.close()
+
+
+async def test_a_place_is_free_again_when_it_is_not_used_or_not_in_time():
+    cost = Argon2Cost(memory_kib=8192, iterations=2, parallelism=1)
+    hasher = Hasher(cost, threads=1, longest_wait=timedelta(milliseconds=100))
+
+    def take_all(let_in):
+        with pytest.raises(Overloaded):
+            for _ in range(1000):
+                let_in.enter_context(hasher.place())
+
+    with ExitStack() as given_up:
+        take_all(given_up)
+    hasher.require_room()
+    with ExitStack() as late:
+        take_all(late)
+        await asyncio.sleep(0.11)
+        hasher.require_room()
+    hasher.require_room()
     hasher.close()
 
 

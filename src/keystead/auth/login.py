@@ -27,7 +27,7 @@ from keystead.notices.queue import RequestKind
 from keystead.sessions.types import LiveSession
 from keystead.users import store
 from keystead.users.email import parse_email
-from keystead.users.passwords import Hasher, require_hashable
+from keystead.users.passwords import Hasher, Place, require_hashable
 from keystead.users.types import Credential, UserStatus
 from keystead.vault import Vault
 
@@ -72,6 +72,11 @@ class Login:
         *TOKEN_REFUSALS,
     )
 
+    def require_room(self, *, may_be_known: bool) -> None:
+        """Refuses at once what would be refused before it is hashed, so that a flood costs next to nothing, and leaves
+        the processors to what is hashed. Raises Overloaded."""
+        self.hasher.require_room(is_known=may_be_known)
+
     async def __call__(
         self,
         *,
@@ -86,9 +91,9 @@ class Login:
         require_hashable(password)
         account = self.vault.index(address.canonical, purpose="email_index")
         guess = self.sources.of_login(account, address=origin.address, device_token=device_token)
-        self.hasher.require_room(is_known=guess.is_known)
-        async with self.guesses.attempt(guess) as attempt:
-            session = await self._try(attempt, account, password, origin, application)
+        with self.hasher.place(is_known=guess.is_known) as place:
+            async with self.guesses.attempt(guess) as attempt:
+                session = await self._try(attempt, account, password, place, origin, application)
         async with ended_if_refused(self.db, session, "login"):
             await self._tell(session, origin)
             token_pair = await self.issue_token_pair(session)
@@ -96,16 +101,21 @@ class Login:
         return SignedIn(token_pair, self.sources.device_token(account, device_token))
 
     async def _try(
-        self, attempt: Attempt, account: bytes, password: str, origin: Origin, application: Application
+        self,
+        attempt: Attempt,
+        account: bytes,
+        password: str,
+        place: Place,
+        origin: Origin,
+        application: Application,
     ) -> LiveSession:
         credential, pending = await self._find(account)
         stored = credential.password_hash if credential else self.hasher.decoy
-        is_known = attempt.guess.is_known
-        is_right = await self.hasher.verify(stored, password, is_known=is_known)
+        is_right = await self.hasher.verify(stored, password, place=place)
         # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
         # does not learn which it was.
         is_pending = pending is not None and await self.hasher.verify(
-            pending.password_hash, password, is_known=is_known
+            pending.password_hash, password, place=place
         )
         if credential is None or not is_right or credential.status in _CLOSED:
             if is_pending and not (credential is not None and is_right):

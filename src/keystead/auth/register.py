@@ -64,6 +64,10 @@ class Register:
     limited_as: ClassVar = RouteClass.REGISTER
     refuses: ClassVar = (EmailTaken, *PasswordRules.refuses, *TOKEN_REFUSALS)
 
+    def require_room(self) -> None:
+        """Refuses at once what would be refused before it is hashed. Raises Overloaded."""
+        self.hasher.require_room()
+
     async def __call__(
         self,
         *,

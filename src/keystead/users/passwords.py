@@ -6,11 +6,13 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import ClassVar, TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -127,6 +129,15 @@ class PasswordRules:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Place:
+    """Room for one hash, kept for somebody who is on their way to it."""
+
+    is_known: bool
+    until: float
+    is_kept: bool = True
+
+
 class Hasher:
     """Argon2id in threads of its own, at most `threads` at once. What would wait for more than `longest_wait`, by how
     long hashes have taken of late, is refused at once: Overloaded. Who is known may wait twice as long, so that no
@@ -146,6 +157,8 @@ class Hasher:
         self._threads = threads
         self._longest_wait = longest_wait.total_seconds()
         self._waiting = 0
+        self._places: deque[Place] = deque()
+        self._kept = 0
         # Checked where there is no stored hash, so that an unknown address costs what a known one costs.
         started = perf_counter()
         self.decoy = self._argon2.hash("no password of anybody")
@@ -154,16 +167,16 @@ class Hasher:
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
 
-    async def verify(self, stored: str, password: str, *, is_known: bool = False) -> bool:
-        """Whether `password` is the one behind `stored`, made here or elsewhere.
+    async def verify(self, stored: str, password: str, *, place: Place | None = None) -> bool:
+        """Whether `password` is the one behind `stored`, made here or elsewhere. A place is good for one hash.
 
         What is no hash (`!…`: no password), or one beyond the ceilings, never matches and costs what the decoy costs.
         """
         if foreign_hashes.is_foreign(stored):
-            return await self._run(lambda: foreign_hashes.verify(stored, password), is_known=is_known)
+            return await self._run(lambda: foreign_hashes.verify(stored, password), place)
         is_usable = _is_affordable(stored)
         checked = stored if is_usable else self.decoy
-        matches = await self._run(lambda: self._matches(checked, password), is_known=is_known)
+        matches = await self._run(lambda: self._matches(checked, password), place)
         return is_usable and matches
 
     def is_outdated(self, stored: str) -> bool:
@@ -179,15 +192,37 @@ class Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
+    @contextmanager
+    def place(self, *, is_known: bool = False) -> Iterator[Place]:
+        """Kept until it is used, the block ends, or as long as a hash may wait. Who has one is not refused later, after
+        they have cost something else. Raises Overloaded."""
+        self.require_room(is_known=is_known)
+        place = Place(is_known, monotonic() + self._longest_wait)
+        self._places.append(place)
+        self._kept += 1
+        try:
+            yield place
+        finally:
+            self._give_up(place)
+
     def require_room(self, *, is_known: bool = False) -> None:
         """What cannot be hashed in time is refused before it costs anything else. Raises Overloaded."""
-        before = self._waiting - self._threads + 1  # must be done until a thread is free
+        while self._places and self._places[0].until <= monotonic():
+            self._give_up(self._places.popleft())
+        before = self._waiting + self._kept - self._threads + 1  # must be done until a thread is free
         longest_wait = self._longest_wait * (_PATIENCE_OF_THE_KNOWN if is_known else 1)
         if before > 0 and before * self._seconds / self._threads > longest_wait:
             raise Overloaded(retry_after=1)
 
-    async def _run(self, work: Callable[[], T], *, is_known: bool = False) -> T:
-        self.require_room(is_known=is_known)
+    def _give_up(self, place: Place) -> bool:
+        """Whether it was kept until now."""
+        was_kept, place.is_kept = place.is_kept, False
+        self._kept -= was_kept
+        return was_kept
+
+    async def _run(self, work: Callable[[], T], place: Place | None = None) -> T:
+        if place is None or not self._give_up(place):
+            self.require_room(is_known=place is not None and place.is_known)
         self._waiting += 1
         PASSWORD_QUEUE.inc()
         future = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, work)

@@ -89,6 +89,16 @@ async def register(call: Call) -> Reply:
     return Reply(HTTPStatus.CREATED, registered, headers=headers)
 
 
+def require_room_to_register(call: Call) -> None:
+    call.core.auth.register.require_room()
+
+
+def require_room_to_log_in(call: Call) -> None:
+    """Whether a device token is one shows later."""
+    shows_device = call.cookies.device_token(call.request.headers) is not None
+    call.core.auth.login.require_room(may_be_known=shows_device)
+
+
 async def login(call: Call) -> Reply:
     body: LoginBody = call.body
     await _require_origin(call, body.client_id)
@@ -232,6 +242,7 @@ ROUTES = (
         ),
         requires=Register.requires,
         limited_as=Register.limited_as,
+        require_room=require_room_to_register,
         refuses=(*Register.refuses, OriginRefused),
     ),
     Route(
@@ -244,6 +255,7 @@ ROUTES = (
         answers=(Answer(HTTPStatus.OK, TokenPairBody, "Signed in."),),
         requires=Login.requires,
         limited_as=Login.limited_as,
+        require_room=require_room_to_log_in,
         refuses=(*Login.refuses, OriginRefused),
     ),
     Route(

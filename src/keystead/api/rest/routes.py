@@ -192,6 +192,7 @@ class Route:
     answers: tuple[Answer, ...]
     requires: Requirement
     limited_as: RouteClass | None = None  # by its method, where nothing is said
+    require_room: Callable[[Call], None] | None = None  # asked before a request costs anything
     refuses: tuple[type[Refusal], ...] = ()
     told_in_pages: tuple[type[Refusal], ...] = ()  # those of its refusals that a page tells, and no problem
     is_sensitive: bool = False

@@ -155,6 +155,8 @@ class PathApp:
             raise MethodNotAllowed(allow=self._allow)
         env = self._environment
         call = Call(request, env.core, env.settings, env.drain, env.documents, env.cookies, route)
+        if route.require_room is not None:
+            route.require_room(call)
         if route.limit_class is RouteClass.FREE or verdict is Verdict.ALLOWED:
             return await self._answer(call)
         answer = request.headers.get("x-challenge-response")
