@@ -411,7 +411,7 @@ _OF_PASSWORDS = (
         GUESSING,
     ),
     _one(
-        "guesses: the account's own count has no end",
+        "guesses: of a whole account, those that are under way are not counted",
         "limits/store.py",
         "{_FAILED} + {_ALIVE} < $5::integer",
         "$5::integer > 0",

@@ -220,6 +220,22 @@ async def test_an_administrator_lets_the_owner_in(client, core):
     assert (await try_login(client, person.email, PASSWORD)).status_code == 200
 
 
+class TestManyAtOnce:
+    @pytest.fixture
+    def configured(self, configured):
+        return configured | {"AUTH__MAX_ACCOUNT_ATTEMPTS": "20", "AUTH__LONGEST_HASH_WAIT_MS": "10000"}
+
+    async def test_cve_class_47_of_one_guess_from_each_of_many_networks_no_more_are_hashed_than_the_account_has(
+        self, client, hashed
+    ):
+        email = (await register(client)).email
+        answers = await asyncio.gather(
+            *(try_login(client, email, address=f"198.51.{n}.1") for n in range(60))
+        )
+        assert hashed["verify"] == 20
+        assert sorted(answer.status_code for answer in answers) == [401] * 20 + [429] * 40
+
+
 class TestUnderPci:
     @pytest.fixture
     def configured(self, configured):
