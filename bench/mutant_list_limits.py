@@ -86,6 +86,13 @@ LIMIT_MUTANTS = (
         LIMITER,
     ),
     _one(
+        "leases: who asks now and then pays for whole batches",
+        "limits/leases.py",
+        "return max(cost, min(wanted, int(rule.limit * SHARE)))",
+        "return max(cost, int(rule.limit * SHARE))",
+        LIMITER,
+    ),
+    _one(
         "leases: the token that is used up is held, too",
         "limits/leases.py",
         "(spent.granted - cost, KEPT)",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 from keystead.kernel.clock import Clock
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
+from keystead.limits import leases
 from keystead.limits.challenge.challenges import Challenges
 from keystead.limits.challenge.proof_of_work import ProofOfWork
 from keystead.limits.challenge.types import ChallengeFailed, ChallengeRequired
@@ -36,6 +38,7 @@ def server():
 async def redis(server):
     client = Redis(Secret(server.url), timeout=PATIENTLY)
     await client.call("FLUSHALL")
+    await client.call("CONFIG", "RESETSTAT")
     yield client
     await client.close()
 
@@ -84,6 +87,20 @@ async def test_of_five_hundred_at_once_over_two_workers_none_is_too_many(limiter
     allowed = await count_at_once([limiter(one), limiter(one)], 500)
     # What a worker holds unused in a lease is refused to the other.
     assert 90 <= allowed <= 100 if leased else allowed == 100
+
+
+async def test_who_asks_now_and_then_does_not_pay_for_leased_tokens_that_nobody_uses(limiter, monkeypatch):
+    monkeypatch.setattr(leases, "KEPT", 1e-9)  # each request comes when the lease of the one before has ended
+    one = rule(limit=100, leased=True)
+    assert await count(limiter(one), 120) == 100
+
+
+async def test_a_busy_worker_takes_its_leased_tokens_in_batches(limiter, redis):
+    judge = limiter(rule(limit=10_000, leased=True))
+    assert await count(judge, 3000) == 3000
+    calls = re.search(rb"cmdstat_evalsha:calls=(\d+)", await redis.call("INFO", "commandstats"))
+    assert calls is not None
+    assert int(calls[1]) < 300
 
 
 async def test_tokens_come_back_at_the_rate_of_the_rule(limiter):

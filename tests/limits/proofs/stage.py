@@ -15,14 +15,19 @@ from typing import cast
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from keystead.accounts.import_users import MAX_BATCH
+from keystead.accounts.moving import Format, IncomingUser
 from keystead.embedded.valkey import ValkeyServer
+from keystead.kernel.caller import Operator
 from keystead.kernel.redis import Redis
 from keystead.kernel.secrets import Secret
+from keystead.wiring import open_core
+from tests.conftest import settings_for
 from tests.proofs.site import Site, running_site
 from tests.proofs.wire import Answer, Wire
 from tests.support import throwaway
 from tests.support.databases import Cluster
-from tests.support.people import PASSWORD, Person, register
+from tests.support.people import PASSWORD, Person, new_email, register
 
 LOGIN = "/api/v1/auth/login"
 ARGON2_AS_DELIVERED = MappingProxyType({"AUTH__ARGON2__MEMORY_KIB": "19456", "AUTH__ARGON2__ITERATIONS": "2"})
@@ -51,6 +56,7 @@ class Stage:
     site: Site
     valkey: ValkeyServer
     figures: Path
+    configured: Mapping[str, str]
 
     def wires(self, count: int) -> list[Wire]:
         return self.site.wires(count)
@@ -75,7 +81,7 @@ async def limited_stage(
     with throwaway.valkey() as valkey, _kept_figures() as figures:
         settings = {**_ENFORCED, "REDIS__URL": valkey.url, **configured}
         async with running_site(cluster, configured=settings) as site:
-            yield Stage(site, valkey, figures)
+            yield Stage(site, valkey, figures, configured)
 
 
 @asynccontextmanager
@@ -113,6 +119,35 @@ async def log_in(wire: Wire, email: str, password: str, *, address: str, device:
     if device is not None:
         headers["x-device-token"] = device
     return await wire.post(LOGIN, json={"email": email, "password": password}, headers=headers)
+
+
+async def crowd(stage: Stage, size: int) -> list[str]:
+    """The addresses of so many new people; their password is PASSWORD."""
+    emails = [new_email() for _ in range(size)]
+    async with open_core(settings_for(stage.site.urls, **stage.configured)) as running:
+        password_hash = await running.core.auth.login.hasher.hash(PASSWORD)
+        for first in range(0, size, MAX_BATCH):
+            batch = [_incoming(email, password_hash) for email in emails[first : first + MAX_BATCH]]
+            tally = await running.core.accounts.import_users(Operator(), batch, source=Format.KEYSTEAD)
+            assert not tally.rejected, tally.rejected[:3]
+    return emails
+
+
+def _incoming(email: str, password_hash: str) -> IncomingUser:
+    return IncomingUser(
+        source_id=email,
+        id=None,
+        email=email,
+        email_verified=True,
+        full_name="John Doe",
+        password_hash=password_hash,
+        is_disabled=False,
+        created_at=None,
+        updated_at=None,
+        preferences={},
+        app_metadata={},
+        roles=("user",),
+    )
 
 
 async def newcomer(stage: Stage, address: str) -> tuple[Person, str]:
