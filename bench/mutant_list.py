@@ -172,7 +172,7 @@ MUTANTS = (
         "auth/login.py",
         (
             (
-                "is_right = await self.hasher.verify(stored, password, is_known=is_known)",
+                "is_right = await self.hasher.verify(stored, password, place=place)",
                 "is_right = credential is not None and await self.hasher.verify(stored, password)",
             ),
         ),

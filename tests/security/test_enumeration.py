@@ -50,9 +50,9 @@ def hashes_of(proven, monkeypatch):
     hasher = proven.core.auth.login.hasher
     run, tasks = hasher._run, []
 
-    def noted(task, **more):
+    def noted(task, *more):
         tasks.append(task)
-        return run(task, **more)
+        return run(task, *more)
 
     monkeypatch.setattr(hasher, "_run", noted)
     return tasks
