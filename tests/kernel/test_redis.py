@@ -77,6 +77,20 @@ async def test_a_frozen_server_costs_one_timeout_and_then_nothing_until_it_is_tr
     assert await redis.call("GET", "mine") == b"1"
 
 
+async def test_a_server_that_accepts_connections_but_says_nothing_is_still_away(redis, valkey):
+    await redis.call("PING")
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:
+        outcomes = await asyncio.gather(*(redis.call("PING") for _ in range(50)), return_exceptions=True)
+        assert all(isinstance(outcome, RedisUnavailable) for outcome in outcomes)
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            assert redis.is_away
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
+    await until_it_works(redis)
+
+
 async def test_a_call_waits_its_turn_behind_others_that_are_answered(valkey):
     redis = Redis(Secret(valkey.url), timeout=timedelta(milliseconds=600), retry_after=QUICKLY)
     await redis.call("PING")

@@ -121,14 +121,15 @@ class Redis:
         """The reply. Raises RedisUnavailable in time, RedisError for an error reply."""
         if self._is_away:
             raise RedisUnavailable
+        connection = self._connection
         try:
-            connection = self._connection
             if connection is None or not connection.is_open:
                 async with asyncio.timeout(self._timeout):
                     connection = await asyncio.shield(self._start_connecting())
             reply = await self._within_time(connection, connection.send(*command))
         except (OSError, TimeoutError, hiredis.HiredisError) as error:
-            self._trip(error)
+            if connection is self._connection:  # otherwise another call has noticed before
+                self._trip(error)
             raise RedisUnavailable from error
         if isinstance(reply, hiredis.ReplyError):
             raise RedisError(str(reply))
@@ -221,6 +222,7 @@ async def _open(url: str) -> _Connection:
             await _expect_ok(connection, "AUTH", *user, unquote(parts.password))
         if parts.scheme != "unix" and (database := parts.path.strip("/")):
             await _expect_ok(connection, "SELECT", database)
+        await _expect_ok(connection, "PING")  # one that is frozen accepts connections, and says nothing
     except BaseException:
         connection.close()
         raise
