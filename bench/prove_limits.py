@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import platform
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -164,7 +165,7 @@ PARTS = (
 def main() -> int:
     options = _options()
     configure_logging(level="error", form="console")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
     console.print(
         f"seed {options.seed}, {procfs.processor()}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}; two workers, Argon2id 19 MiB, 2 passes"

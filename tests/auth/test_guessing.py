@@ -62,6 +62,18 @@ async def test_cve_class_48_fifty_right_passwords_at_once_all_sign_in(client):
     assert [answer.status_code for answer in answers] == [200] * 50
 
 
+class TestWithLittleRoomForHashing:
+    @pytest.fixture
+    def configured(self, configured):
+        return configured | {"AUTH__ARGON2__MEMORY_KIB": "16384", "AUTH__LONGEST_HASH_WAIT_MS": "300"}
+
+    async def test_those_who_stand_in_line_take_no_room_from_anybody(self, client):
+        email, stranger = (await register(client)).email, (await register(client)).email
+        line = asyncio.gather(*(try_login(client, email, PASSWORD) for _ in range(70)))
+        answers = [await try_login(client, stranger, PASSWORD, address="198.51.100.2"), *await line]
+        assert [answer.status_code for answer in answers] == [200] * 71
+
+
 async def test_asvs_v5_6_3_1_whatever_the_number_of_networks_a_hundred_guesses_reach_the_hash(
     client, hashed, clock
 ):

@@ -30,15 +30,16 @@ class ConfirmPassword:
     async def __call__(self, caller: Caller, password: str) -> Credential:
         require_hashable(password)
         guess = self.sources.of_session(caller.user_id, caller.session_id)
-        with self.hasher.place(is_known=True) as place:
-            credential = await store.find_credential_by_id(self.db, caller.user_id)
-            if credential is None:
-                raise NotSignedIn
-            async with self.guesses.attempt(guess) as attempt:
-                if await self.hasher.verify(credential.password_hash, password, place=place):
-                    await attempt.succeed(self.db)
-                    return credential
-                await self._note(attempt, caller)
+        async with self.guesses.line(guess):
+            with self.hasher.place(is_known=True) as place:
+                credential = await store.find_credential_by_id(self.db, caller.user_id)
+                if credential is None:
+                    raise NotSignedIn
+                async with self.guesses.attempt(guess) as attempt:
+                    if await self.hasher.verify(credential.password_hash, password, place=place):
+                        await attempt.succeed(self.db)
+                        return credential
+                    await self._note(attempt, caller)
         raise LoginRefused
 
     async def _note(self, attempt: Attempt, caller: Caller) -> None:

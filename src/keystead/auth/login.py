@@ -91,9 +91,10 @@ class Login:
         require_hashable(password)
         account = self.vault.index(address.canonical, purpose="email_index")
         guess = self.sources.of_login(account, address=origin.address, device_token=device_token)
-        with self.hasher.place(is_known=guess.is_known) as place:
-            async with self.guesses.attempt(guess) as attempt:
-                session = await self._try(attempt, account, password, place, origin, application)
+        async with self.guesses.line(guess):
+            with self.hasher.place(is_known=guess.is_known) as place:
+                async with self.guesses.attempt(guess) as attempt:
+                    session = await self._try(attempt, account, password, place, origin, application)
         async with ended_if_refused(self.db, session, "login"):
             await self._tell(session, origin)
             token_pair = await self.issue_token_pair(session)

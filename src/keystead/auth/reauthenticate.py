@@ -115,13 +115,14 @@ class Reauthenticate:
         application = await self.applications.require(claims.client_id)
         require_hashable(password)
         guess = self.sources.of_session(claims.user_id, claims.session_id)
-        with self.hasher.place(is_known=True) as place:
-            found = await self._find(claims, application)
-            async with self.guesses.attempt(guess) as attempt:
-                if not await self.hasher.verify(found.password_hash, password, place=place):
-                    await attempt.fail(self.db)
-                    raise await self._refusal(claims)
-                await attempt.succeed(self.db)
+        async with self.guesses.line(guess):
+            with self.hasher.place(is_known=True) as place:
+                found = await self._find(claims, application)
+                async with self.guesses.attempt(guess) as attempt:
+                    if not await self.hasher.verify(found.password_hash, password, place=place):
+                        await attempt.fail(self.db)
+                        raise await self._refusal(claims)
+                    await attempt.succeed(self.db)
         AUTH_ATTEMPTS.labels("reauthenticate", "admitted").inc()
         if found.replaced_by is None:
             wanted = found.successor(application.client_id)

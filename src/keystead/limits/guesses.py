@@ -61,7 +61,10 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """Right ones wait for those before them and all go on; wrong ones use the budget up, and the rest are refused."""
+    """Right ones wait for those before them and all go on; wrong ones use the budget up, and the rest are refused.
+
+    A caller stands in line first, and takes what is scarce only when it is their turn.
+    """
 
     db: Database
     budget: Budget
@@ -70,18 +73,18 @@ class Guesses:
     @asynccontextmanager
     async def attempt(self, guess: Guess) -> AsyncIterator[Attempt]:
         """Reserved, and committed, before the block begins. Raises TooManyAttempts."""
-        async with self._in_line(guess):
-            await self._reserve(guess)
-            attempt = Attempt(guess, self.budget)
-            try:
-                yield attempt
-            finally:
-                if not attempt.is_settled:
-                    with suppress(Unavailable):  # then it counts as failed after a while
-                        await asyncio.shield(store.give_back(self.db, guess, whole=True))
+        await self._reserve(guess)
+        attempt = Attempt(guess, self.budget)
+        try:
+            yield attempt
+        finally:
+            if not attempt.is_settled:
+                with suppress(Unavailable):  # then it counts as failed after a while
+                    await asyncio.shield(store.give_back(self.db, guess, whole=True))
 
     @asynccontextmanager
-    async def _in_line(self, guess: Guess) -> AsyncIterator[None]:
+    async def line(self, guess: Guess) -> AsyncIterator[None]:
+        """The block begins when it is their turn among those of one source. Raises TooManyAttempts if too many wait."""
         key = (guess.account, guess.source)
         line = self._lines.setdefault(key, _Line(asyncio.Semaphore(self.budget.per_source)))
         if line.waiting >= MAX_WAITING:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 MAX_BYTES = 1024
 _MIN_CONTEXT_WORD = 4
-_WEIGHT_OF_ONE = 0.1  # of one hash in the mean of how long they take
+_WEIGHT_OF_ONE = 0.1  # of one hash in the mean of how long they take, once there were ten
 _NICENESS = 10
 _PATIENCE_OF_THE_KNOWN = 2
 _WORD = re.compile(r"\w+")
@@ -163,6 +163,7 @@ class Hasher:
         started = perf_counter()
         self.decoy = self._argon2.hash("no password of anybody")
         self._seconds = perf_counter() - started
+        self._timed_hashes = 1
 
     async def hash(self, password: str) -> str:
         return await self._run(lambda: self._argon2.hash(_prepared(password)))
@@ -236,7 +237,9 @@ class Hasher:
         try:
             return work()
         finally:
-            self._seconds += (perf_counter() - started - self._seconds) * _WEIGHT_OF_ONE
+            self._timed_hashes += 1  # the first one was made while everything else started, too
+            weight = max(_WEIGHT_OF_ONE, 1 / self._timed_hashes)
+            self._seconds += (perf_counter() - started - self._seconds) * weight
 
     def _done(self, _future: "asyncio.Future[T]") -> None:
         self._waiting -= 1
