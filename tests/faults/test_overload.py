@@ -5,8 +5,10 @@ that a shell gives. What is refused, what is bounded, and who is answered meanwh
 import asyncio
 import resource
 import socket
+import sys
 from collections import Counter
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -22,6 +24,7 @@ SHELLS_LIMIT = 256
 SLOW = 100  # of each kind
 DEADLINE = 5  # seconds
 PATIENCE = 60
+MOST_GROWTH_MIB = 20
 SPACING = 0.005  # seconds between two of a herd
 BODY = (
     b"POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -47,6 +50,12 @@ def few_descriptors():
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def resident_mib(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:"))) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.timeout(180)
 async def test_slow_connections_are_cut_and_everybody_else_is_answered(urls):
     async with AsyncExitStack() as stack:
@@ -56,10 +65,13 @@ async def test_slow_connections_are_cut_and_everybody_else_is_answered(urls):
             )
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=server.base_url, timeout=30))
         person = await register(client)
+        before = resident_mib(server.workers[0].pid)
         opened = [
             await _open(server.ports[0], begun, stack) for begun in (READ, HEAD, BODY) for _ in range(SLOW)
         ]
         answers = [await client.get("/api/v1/users/me", headers=person.bearer) for _ in range(20)]
+        # What is the same for everybody is there once, however many do not take it.
+        assert resident_mib(server.workers[0].pid) - before < MOST_GROWTH_MIB
         async with asyncio.timeout(PATIENCE):
             # Those who take their answers slowly came first, and are cut before the last of the others are.
             outcomes = Counter([await _outcome(reader) for reader, _ in reversed(opened)])

@@ -66,7 +66,7 @@ async def discovery(call: Call) -> Reply:
 
 
 async def openapi(call: Call) -> Reply:
-    return Reply(body=msgspec.Raw(call.documents.openapi), cache_control="public, max-age=300")
+    return Reply(body=call.documents.openapi, cache_control="public, max-age=300")
 
 
 async def index(call: Call) -> Reply:

@@ -62,7 +62,7 @@ class Documents:
     """What is generated from the declared routes."""
 
     openapi: bytes
-    index: str
+    index: bytes
 
 
 class Drain(Protocol):
@@ -158,7 +158,7 @@ def _canonical_uuid(text: str, refusal: type[Refusal]) -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a handler answers: a Struct (sent as JSON), text of its own media type, or nothing."""
+    """What a handler answers: a Struct (sent as JSON), text or bytes of its own media type, or nothing."""
 
     status: HTTPStatus = HTTPStatus.OK
     body: Any = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 import msgspec
 import structlog
@@ -108,7 +109,7 @@ class Environment:
 @cache
 def _documents() -> Documents:
     """The same for every application of a process."""
-    return Documents(openapi=msgspec.json.encode(openapi.document(ROUTES)), index=docs.index(ROUTES))
+    return Documents(msgspec.json.encode(openapi.document(ROUTES)), docs.index(ROUTES).encode())
 
 
 class PathApp:
@@ -283,13 +284,24 @@ def _encode(reply: Reply, permit: Permit | None = None) -> tuple[Message, Messag
         headers += _standing(permit.standing)
     body = b""
     if reply.body is not None:  # without one there is no length to tell either (RFC 9110 §8.6)
-        body = reply.body.encode() if isinstance(reply.body, str) else msgspec.json.encode(reply.body)
+        body = _bytes_of(reply.body)
         headers.append((b"content-type", reply.media_type.encode()))
         headers.append((b"content-length", str(len(body)).encode()))
     return (
         {"type": "http.response.start", "status": reply.status.value, "headers": headers},
         {"type": "http.response.body", "body": body},
     )
+
+
+def _bytes_of(body: Any) -> bytes:
+    """Bytes as they are: of what is the same for everybody, all who do not take it hold one copy together."""
+    match body:
+        case bytes():
+            return body
+        case str():
+            return body.encode()
+        case _:
+            return msgspec.json.encode(body)
 
 
 def _standing(standing: Standing) -> Iterator[tuple[bytes, bytes]]:
