@@ -37,7 +37,7 @@ DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images evidence bench bench-million bench-verifier bench-api-key bench-challenge bench-pytest-plugin mutants \
-        prove-rotation prove-tickets prove-verifier prove-blocklist check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
+        prove-rotation prove-tickets prove-verifier prove-limits prove-blocklist prove-overload check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -133,8 +133,14 @@ prove-tickets: $(DEV) ## Use each kind of mailed link two hundred times at once
 prove-verifier: $(DEV) ## Verify tokens while the issuer is down, slow, rotating and wrong (five minutes)
 	@$(PROVE_VERIFIER) $(ARGS)
 
+prove-limits: $(DEV) ## Guess, overshoot, sign an office in, and torment Valkey (fifteen minutes; ARGS=--small)
+	@$(BIN)/python -m bench.prove_limits $(ARGS)
+
 prove-blocklist: $(DEV) ## Build a file of 10^8 known passwords and ask it (minutes, 6 GB; ARGS="--count 10000000")
 	@$(BIN)/python -m bench.prove_blocklist $(ARGS)
+
+prove-overload: $(DEV) ## A herd of logins and 10,000 slow connections (five minutes; ARGS="--small", "--only herd")
+	@$(BIN)/python -m bench.prove_overload $(ARGS)
 
 mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
 	@$(MUTANTS) $(ARGS)

@@ -20,12 +20,14 @@ _SUCCESSOR = b'"refresh_token":"'
 
 class Plan(msgspec.Struct, frozen=True):
     """One request for each connection, sent for so many seconds. With `rotates`, its bearer token is replaced by the
-    refresh token of each answer, so that every connection walks a chain of its own."""
+    refresh token of each answer, so that every connection walks a chain of its own. With `may_refuse`, a 503 is none of
+    the figures and not the end of them."""
 
     port: int
     seconds: float
     requests: tuple[bytes, ...]
     rotates: bool = False
+    may_refuse: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -68,9 +70,9 @@ class _Load:
         await asyncio.gather(*(client.done for client in clients))
         return self._outcome(process_time() - cpu, [client.request for client in clients])
 
-    def note(self, sent_at: float, now: float) -> bool:
+    def note(self, sent_at: float, now: float, *, counts: bool) -> bool:
         """Whether there is time for one more."""
-        if self.begin <= now <= self.end:
+        if counts and self.begin <= now <= self.end:
             self.latencies.append(now - sent_at)
         else:
             self.uncounted += 1
@@ -108,17 +110,18 @@ class _Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         answer = self._received + data if self._received else data
-        if not _is_whole(answer):
+        if not is_whole(answer):
             self._received = answer
             return
         self._received = b""
         now = perf_counter()
-        if answer[9:12] != b"200":
+        is_refused = self._load.plan.may_refuse and answer[9:12] == b"503"
+        if answer[9:12] != b"200" and not is_refused:
             self._fail(f"not a 200: {answer.decode(errors='replace')}")
             return
         if self._load.plan.rotates:
-            self.request = _successor(self.request, answer)
-        if self._load.note(self._sent_at, now):
+            self.request = successor(self.request, answer)
+        if self._load.note(self._sent_at, now, counts=not is_refused):
             self.send()
         else:
             self._transport.close()
@@ -132,7 +135,7 @@ class _Client(asyncio.Protocol):
             self.done.set_exception(ConnectionError(how))
 
 
-def _is_whole(answer: bytes) -> bool:
+def is_whole(answer: bytes) -> bool:
     end = answer.find(b"\r\n\r\n")
     if end < 0:
         return False
@@ -140,7 +143,7 @@ def _is_whole(answer: bytes) -> bool:
     return len(answer) >= end + 4 + int(answer[at : answer.index(b"\r", at)])
 
 
-def _successor(request: bytes, answer: bytes) -> bytes:
+def successor(request: bytes, answer: bytes) -> bytes:
     at = answer.index(_SUCCESSOR) + len(_SUCCESSOR)
     token = answer[at : answer.index(b'"', at)]
     head, bearer, rest = request.partition(_BEARER)

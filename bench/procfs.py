@@ -41,6 +41,12 @@ def memory_mib(pid: int, kind: str) -> float:
     return int(kib) / 1024
 
 
+def status_mib(pid: int, line: str) -> float:
+    """`VmRSS` is what is resident, `VmHWM` the most that ever was."""
+    lines = (_PROC / f"{pid}/status").read_text().splitlines()
+    return int(next(each.split()[1] for each in lines if each.startswith(f"{line}:"))) / 1024
+
+
 def processor() -> str:
     """Its name."""
     lines = (_PROC / "cpuinfo").read_text().splitlines()

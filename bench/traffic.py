@@ -26,14 +26,17 @@ class Person:
 class Traffic:
     """Connections to one server, each with a request of its own."""
 
-    def __init__(self, server: Server, requests: tuple[bytes, ...], *, rotates: bool = False) -> None:
+    def __init__(
+        self, server: Server, requests: tuple[bytes, ...], *, rotates: bool = False, may_refuse: bool = False
+    ) -> None:
         self._server = server
         self._requests = requests
         self._rotates = rotates
+        self._may_refuse = may_refuse
 
     def measure(self, seconds: float) -> Sample:
         before = procfs.cpu_seconds(self._server.pid)
-        outcome = apply(Plan(self._server.port, seconds, self._requests, self._rotates))
+        outcome = apply(Plan(self._server.port, seconds, self._requests, self._rotates, self._may_refuse))
         after = procfs.cpu_seconds(self._server.pid)
         self._requests = outcome.requests  # a chain of refresh tokens goes on where it was
         spent = {part: seconds - before.get(part, 0) for part, seconds in after.items()}
@@ -63,12 +66,12 @@ def refresh(server: Server, people: list[Person]) -> Traffic:
     return Traffic(server, tuple(asked), rotates=True)
 
 
-def login(server: Server, people: list[Person]) -> Traffic:
+def login(server: Server, people: list[Person], *, may_refuse: bool = False) -> Traffic:
     asked = (
         request("POST", "/api/v1/auth/login", body={"email": each.email, "password": _PASSWORD})
         for each in people
     )
-    return Traffic(server, tuple(asked))
+    return Traffic(server, tuple(asked), may_refuse=may_refuse)
 
 
 def register(server: Server, count: int) -> list[Person]:
@@ -87,13 +90,20 @@ def register(server: Server, count: int) -> list[Person]:
 
 
 def request(
-    method: str, path: str, *, bearer: str | None = None, body: dict[str, str] | None = None
+    method: str,
+    path: str,
+    *,
+    bearer: str | None = None,
+    body: dict[str, str] | None = None,
+    address: str | None = None,
 ) -> bytes:
-    """As HTTP/1.1 on a connection that stays open."""
+    """As HTTP/1.1 on a connection that stays open. `address`: on whose behalf, as a proxy would say."""
     text = json.dumps(body) if body else ""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json", "User-Agent: bench"]
     if bearer:
         lines.append(f"Authorization: Bearer {bearer}")
+    if address:
+        lines.append(f"X-Forwarded-For: {address}")
     if body:
         lines.append("Content-Type: application/json")
     if method != "GET":
