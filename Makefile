@@ -37,7 +37,7 @@ DEV         := .venv/.dev-$(call checksum,pyproject.toml requirements/build.lock
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-unit test-integration fmt security clean lock docs docs-generated docs-images evidence bench bench-million bench-verifier bench-api-key bench-challenge bench-pytest-plugin mutants \
-        prove-rotation prove-tickets prove-verifier prove-limits prove-blocklist prove-overload check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
+        prove-rotation prove-tickets prove-verifier prove-limits prove-blocklist prove-overload prove-timing check $(addprefix check-,$(CHECKS)) examples $(addprefix example-,$(EXAMPLES))
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,9 @@ prove-blocklist: $(DEV) ## Build a file of 10^8 known passwords and ask it (minu
 
 prove-overload: $(DEV) ## A herd of logins and 10,000 slow connections (five minutes; ARGS="--small", "--only herd")
 	@$(BIN)/python -m bench.prove_overload $(ARGS)
+
+prove-timing: $(DEV) ## Whether anything about an account can be told by time, 10,000 pairs each (hours; ARGS="--only blocked --keep FILE")
+	@$(BIN)/python -m bench.timing $(ARGS)
 
 mutants: $(DEV) ## Break the code on purpose and see the tests find it (long)
 	@$(MUTANTS) $(ARGS)
