@@ -61,6 +61,7 @@ _HEADER_PICKS = """    if header.alg not in [each.value for each in Algorithm]:
     key = dataclasses.replace(key, algorithm=Algorithm(header.alg))
 """
 _PENDING = "     WHERE id = $1 AND status = 'pending'"
+_PENDING_STILL = "     WHERE id = $1 AND password_version = $2 AND status = 'pending'"
 _GUARD_OF_ADDRESS = """
        AND NOT EXISTS (SELECT FROM users o WHERE o.email_index = users.email_index AND o.status <> 'pending')"""
 
@@ -259,6 +260,12 @@ MUTANTS = (
         "users: an attempt is verified although the address is taken",
         "users/store.py",
         ((_PENDING + _GUARD_OF_ADDRESS, _PENDING),),
+        (GUARDS,),
+    ),
+    Mutant(
+        "users: an attempt is completed although the address is taken",
+        "users/store.py",
+        ((_PENDING_STILL + _GUARD_OF_ADDRESS, _PENDING_STILL),),
         (GUARDS,),
     ),
     Mutant(

@@ -8,13 +8,14 @@ import pytest
 from keystead.api.rest.routes import Answer, Reply, Route
 from keystead.api.rest.server import Environment, PathApp
 from keystead.kernel.caller import Permission
+from keystead.users import store
 from keystead.users.types import EmailTaken
 from tests.conftest import settings_for
 from tests.support.people import make_user, new_email, register
 
 pytestmark = pytest.mark.anyio
 
-ATTEMPT = "SELECT id FROM users WHERE status = 'pending'"
+ATTEMPT = "SELECT id, password_version FROM users WHERE status = 'pending'"
 
 
 async def test_a_route_refuses_who_lacks_its_permission_even_if_its_verb_forgets_to(
@@ -57,4 +58,13 @@ class TestWhereAddressesMustBeProven:
         [attempt] = await db.fetch(ATTEMPT)
         with pytest.raises(EmailTaken):
             await core.accounts.verify_user(email=email, attempt=attempt["id"])
+        # Behind both statements stands an index; they refuse without it.
+        assert not await store.verify_pending(db, attempt["id"])
+        assert not await store.complete_pending(
+            db,
+            attempt["id"],
+            password_version=attempt["password_version"],
+            new_hash="!none",
+            full_name_sealed=None,
+        )
         assert await core.accounts.verify_user(email=email) == owner
