@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.support.browser import MISSING, find_chromium
+from tests.support.browser import MISSING, Profiles, find_chromium
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +15,8 @@ async def browser():
         made = await playwright.chromium.launch(executable_path=program)
         yield made
         await made.close()
+
+
+@pytest.fixture(scope="module")
+def profiles(browser):
+    return Profiles(browser)

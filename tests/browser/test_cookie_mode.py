@@ -9,7 +9,7 @@ import pytest
 from keystead.core import Core
 from keystead.wiring import open_core
 from tests.conftest import settings_for
-from tests.support.browser import site
+from tests.support.browser import Profiles, site
 from tests.support.people import PASSWORD, make_user, new_email
 from tests.support.server import serving
 
@@ -49,21 +49,18 @@ class Place:
     core: Core
     url: str
     port: int
-    browser: Any
+    profiles: Profiles
 
     @asynccontextmanager
     async def person(self):
         """Somebody with a browser of their own, signed in on the application's page."""
         await make_user(self.core, email := new_email())
-        context = await self.browser.new_context()
-        try:
+        async with self.profiles.lend() as context:
             visitor = Visitor(self, context, await self.open(context, OWN))
             answer = await visitor.call("/login", "POST", visitor.credential(email))
             assert answer["status"] == 200, answer
             assert "refresh_token" not in answer["body"]
             yield visitor
-        finally:
-            await context.close()
 
     async def open(self, context, host):
         page = await context.new_page()
@@ -100,7 +97,7 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-async def place(cluster, browser):
+async def place(cluster, profiles):
     with site(HTML) as port:
         configured = {
             "APPLICATIONS__WEB__MODE": "cookie",
@@ -113,7 +110,7 @@ async def place(cluster, browser):
             open_core(settings_for(urls)) as running,
         ):
             url = f"http://id.keystead.localhost:{server.ports[0]}"
-            yield Place(running.core, url, port, browser)
+            yield Place(running.core, url, port, profiles)
 
 
 async def test_the_browser_keeps_the_cookie_where_no_script_and_no_other_host_gets_at_it(place):
@@ -228,8 +225,7 @@ async def test_a_strangers_link_to_the_token_shows_no_token(place, stranger):
 async def test_a_strangers_page_signs_nobody_in(place, stranger):
     """To an account of its own, whose owner would then read along."""
     await make_user(place.core, email := new_email())
-    context = await place.browser.new_context()
-    try:
+    async with place.profiles.lend() as context:
         visitor = Visitor(place, context, await place.open(context, stranger))
         credential = visitor.credential(email)
         assert await visitor.call("/login", "POST", credential) == {"error": "TypeError"}
@@ -243,8 +239,6 @@ async def test_a_strangers_page_signs_nobody_in(place, stranger):
             )
             assert sent == "opaque"
         assert await context.cookies() == []
-    finally:
-        await context.close()
 
 
 async def test_a_sibling_cannot_plant_a_cookie_of_its_own(place):

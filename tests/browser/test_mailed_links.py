@@ -12,7 +12,7 @@ from keystead.core import Core
 from keystead.wiring import open_core
 from tests.conftest import settings_for
 from tests.contract.service import login
-from tests.support.browser import LEAST_CONTRAST, shoot, site
+from tests.support.browser import LEAST_CONTRAST, Profiles, shoot, site
 from tests.support.journeys import JOURNEYS, NEW_PASSWORD, Journey
 from tests.support.mailbox import Mailbox, link_in, mailbox
 from tests.support.people import make_user, new_email
@@ -27,12 +27,12 @@ PHONE = {"width": 320, "height": 640}
 
 @dataclass(frozen=True)
 class Place:
-    """A running server that mails, its core beside it, and a browser."""
+    """A running server that mails, its core beside it, and browsers."""
 
     core: Core
     client: httpx2.AsyncClient
     box: Mailbox | None
-    browser: Any
+    profiles: Profiles
 
     async def start(self, name: str) -> tuple[str, Journey]:
         """The link, as it arrived."""
@@ -44,17 +44,18 @@ class Place:
     @asynccontextmanager
     async def open(self, link: str, **options):
         """A page of a browser without scripts; the policy of our pages blocks nothing that they hold."""
-        context = await self.browser.new_context(
-            java_script_enabled=False, **{"viewport": DESKTOP, **options}
-        )
         said: list[str] = []
-        try:
-            page = await context.new_page()
-            page.on("console", lambda message: said.append(message.text))
+
+        def note(message: Any) -> None:
+            said.append(message.text)
+
+        how = {"java_script_enabled": False, "viewport": DESKTOP, **options}
+        async with self.profiles.lend(**how) as context:
+            (page,) = context.pages
+            page.on("console", note)
             await page.goto(link)
             yield page
-        finally:
-            await context.close()
+            page.remove_listener("console", note)
         assert not [text for text in said if "Content Security Policy" in text]
 
     async def signs_in(self, journey: Journey) -> bool:
@@ -69,7 +70,7 @@ def welcome():
 
 
 @pytest.fixture(scope="module")
-async def place(cluster, browser, welcome):
+async def place(cluster, profiles, welcome):
     async with mailbox() as box, cluster.clone() as urls:
         configured = {
             "AUTH__REQUIRE_VERIFIED_EMAIL": "true",
@@ -85,7 +86,7 @@ async def place(cluster, browser, welcome):
             open_core(settings_for(urls)) as running,
             httpx2.AsyncClient(base_url=server.base_url) as client,
         ):
-            yield Place(running.core, client, box, browser)
+            yield Place(running.core, client, box, profiles)
 
 
 async def leave(page, act):
@@ -196,7 +197,7 @@ async def check_readable(page, name):
         assert (await target.bounding_box())["height"] >= 40, name  # for fingers
 
 
-async def test_mails_of_a_development_server_lead_on(cluster, browser):
+async def test_mails_of_a_development_server_lead_on(cluster, profiles):
     development = {
         "ENV": "development",
         "AUTH__ARGON2__MEMORY_KIB": "19456",
@@ -211,7 +212,7 @@ async def test_mails_of_a_development_server_lead_on(cluster, browser):
         open_core(settings_for(urls)) as running,
         httpx2.AsyncClient(base_url=server.base_url) as client,
     ):
-        place = Place(running.core, client, None, browser)
+        place = Place(running.core, client, None, profiles)
         await make_user(running.core, email := new_email())
         await client.post("/api/v1/auth/password/forgot", json={"email": email})
         for name in ("verify", "unlock"):

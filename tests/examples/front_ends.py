@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright
 
 from keystead.wiring import open_core
 from tests.conftest import settings_for
-from tests.support.browser import MISSING, find_chromium
+from tests.support.browser import MISSING, Profiles, find_chromium
 from tests.support.databases import Cluster, Urls
 from tests.support.examples import running
 from tests.support.people import PASSWORD, new_email
@@ -23,28 +23,30 @@ KEYSTEAD = "http://127.0.0.1:3000"  # as it stands in the files; the browser is 
 
 @dataclass(frozen=True)
 class FrontEnds:
-    """All of them at `site`, a browser to open them in, and the server that they speak to."""
+    """All of them at `site`, browsers to open them in, and the server that they speak to."""
 
     site: str
     server: str
     urls: Urls
     keyring: Any
-    browser: Any
+    profiles: Profiles
 
     @asynccontextmanager
     async def visitor(self, name: str, **options: Any) -> AsyncIterator["Visitor"]:
         """Somebody at that example with a browser of their own; no script of the page may have failed."""
         url = f"{self.site}/{name}/"
-        context = await self.browser.new_context(**options)
         failed: list[str] = []
-        context.on("weberror", lambda error: failed.append(str(error.error)))
-        try:
+
+        def note(error: Any) -> None:
+            failed.append(str(error.error))
+
+        async with self.profiles.lend(**options) as context:
+            context.on("weberror", note)
             page = await context.new_page()
             await page.goto(url)
             yield Visitor(self, url, context, page, new_email())
             assert failed == []
-        finally:
-            await context.close()
+            context.remove_listener("weberror", note)
 
     async def sql(self, statement: str, *arguments: object) -> list[Any]:
         connection = await asyncpg.connect(self.urls.owner)
@@ -113,5 +115,5 @@ async def front_ends(cluster: Cluster, folder: Path) -> AsyncIterator[FrontEnds]
         ):
             led = f"--host-resolver-rules=MAP {KEYSTEAD[7:]} 127.0.0.1:{server.ports[0]}"
             browser = await playwright.chromium.launch(executable_path=program, args=[led])
-            yield FrontEnds(site, server.base_url, urls, opened.keyring, browser)
+            yield FrontEnds(site, server.base_url, urls, opened.keyring, Profiles(browser))
             await browser.close()

@@ -71,6 +71,7 @@ async def signed_in(place):
         await context.route(ME, tabs.send)
         await visitor.sign_up()
         yield tabs
+        context.remove_listener("request", tabs.note)
 
 
 async def test_a_person_signs_up_stays_signed_in_over_a_reload_and_signs_out(place):

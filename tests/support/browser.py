@@ -3,10 +3,11 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 MISSING = (
     "No browser: install Chromium (on Debian and Ubuntu: apt-get install chromium), "
@@ -44,6 +45,37 @@ def find_chromium() -> str | None:
     if named is not None:
         return shutil.which(named)
     return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+class Profiles:
+    """What a browser knows of one person. The first pages of a new profile take a second of the processor, so one that
+    is given back is lent again, without its pages, cookies and routes; one whose test has failed is thrown away.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._free: dict[str, list[Any]] = {}
+
+    @asynccontextmanager
+    async def lend(self, **options: Any) -> AsyncIterator[Any]:
+        free = self._free.setdefault(repr(sorted(options.items())), [])
+        context = free.pop() if free else await self._new(options)
+        try:
+            yield context
+        except BaseException:
+            await context.close()
+            raise
+        for page in context.pages[1:]:
+            await page.close()
+        await context.unroute_all(behavior="ignoreErrors")
+        await context.set_offline(offline=False)
+        await context.clear_cookies()
+        free.append(context)
+
+    async def _new(self, options: dict[str, Any]) -> Any:
+        context = await self._browser.new_context(**options)
+        await context.new_page()  # as long as one is open, the next is quick
+        return context
 
 
 async def shoot(page, name: str) -> None:
