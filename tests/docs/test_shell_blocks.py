@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from keystead.embedded.programs import PostgresPrograms
+from tests.support import warm
 from tests.support.server import environment_for, serving
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +86,8 @@ async def reader(urls, empty, server, folder: Path) -> dict[str, str]:
         (folder / place[1:]).mkdir(parents=True)
     environ = {name: value for name, value in environment_for(urls).items() if name.startswith("APP_")}
     programs = PostgresPrograms.find(None)
+    # README.md calls the installed command itself; the others, where that can be, one that is warm.
+    warm_name = {"WARM_KEYSTEAD": warm.name()} if warm.POSSIBLE else {}
     path = (HERE / "programs", Path(sys.executable).parent, programs.folder, os.environ["PATH"])
     return {
         **environ,
@@ -96,6 +99,7 @@ async def reader(urls, empty, server, folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PATH": os.pathsep.join(map(str, path)),
         "SERVER": server.base_url,
+        **warm_name,
     }
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server import COUNTING
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = [str(ROOT / "src"), *(str(path) for path in sorted(ROOT.glob("packages/*/src")))]
 
@@ -19,6 +21,8 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def environ(cache):
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("APP_", "PYTEST_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("APP_", "PYTEST_", COUNTING))
     }
     return {**inherited, "PYTHONPATH": os.pathsep.join(PACKAGES), "XDG_CACHE_HOME": str(cache)}

@@ -15,18 +15,21 @@ from pathlib import Path
 from keystead.embedded.process import descriptors, tethered
 from tests.conftest import ROOT_SECRET
 from tests.support.databases import Urls
+from tests.support.warm import POSSIBLE, Warm
 
+COUNTING = "COVERAGE"  # its variables begin so, and make a process count its lines
 _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
+_READ_AT_THE_IMPORT = {"COVERAGE_PROCESS_CONFIG", "PROMETHEUS_MULTIPROC_DIR"}  # by our libraries
 _COMMAND = (sys.executable, "-m", "keystead.serving.worker")
 
 
 def environment_for(urls: Urls, **more: str) -> dict[str, str]:
     """What a worker of the profile `test` is configured by; `more` as in the environment, without APP_.
 
-    `{port}` in a value is the worker's.
+    `{port}` in a value is the worker's. Coverage does not count its lines, which would take it twice as long.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("APP_")}
+    inherited = {key: text for key, text in os.environ.items() if not key.startswith(("APP_", COUNTING))}
     return {
         **inherited,
         "APP_ENV": "test",
@@ -51,7 +54,7 @@ class Worker:
         self._folder = folder
         self._log = folder / f"worker-{number}.log"
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Warm | None = None
 
     @property
     def port(self) -> int:
@@ -106,19 +109,24 @@ class Worker:
             await self.stop()
         self._listener.close()
 
-    def _spawn(self, ready: int) -> "subprocess.Popen[bytes]":
-        listener = self._listener.fileno()
-        told = {"KEYSTEAD_LISTEN_FD": str(listener), "KEYSTEAD_READY_FD": str(ready)}
+    def _spawn(self, ready: int) -> "subprocess.Popen[bytes] | Warm":
+        given = {"KEYSTEAD_LISTEN_FD": self._listener.fileno(), "KEYSTEAD_READY_FD": ready}
+        environment = self._told_port()
         try:
-            with self._log.open("ab") as log:
+            with self._log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+                streams = [nothing.fileno(), log.fileno(), log.fileno()]
+                if POSSIBLE and not environment.keys() & _READ_AT_THE_IMPORT:
+                    return Warm(
+                        "worker", folder=self._folder, environment=environment, streams=streams, given=given
+                    )
                 return subprocess.Popen(
                     tethered(_COMMAND, ending=signal.SIGKILL),  # whatever becomes of us, no worker is left
                     cwd=self._folder,
-                    env={**self._told_port(), **told},
-                    stdin=subprocess.DEVNULL,
+                    env=environment | {name: str(number) for name, number in given.items()},
+                    stdin=nothing,
                     stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=descriptors(listener, ready),
+                    stderr=log,
+                    pass_fds=descriptors(*given.values()),
                     start_new_session=True,
                 )
         finally:
@@ -130,7 +138,7 @@ class Worker:
             for name, value in self._environment.items()
         }
 
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> "subprocess.Popen[bytes] | Warm":
         assert self._process is not None, "the worker does not run"
         return self._process
 
@@ -155,20 +163,16 @@ class Server:
 
 @asynccontextmanager
 async def serving(urls: Urls, *, workers: int = 1, **configured: str) -> AsyncIterator[Server]:
-    """A running server; whatever of it still runs at the end of the block is stopped.
-
-    Coverage does not count its lines, which would take it twice as long: see `serving_counted`.
-    """
-    environment = environment_for(urls, **configured)
-    environment.pop("COVERAGE_PROCESS_CONFIG", None)
-    async with _serving(environment, workers) as server:
+    """A running server; whatever of it still runs at the end of the block is stopped."""
+    async with _serving(environment_for(urls, **configured), workers) as server:
         yield server
 
 
 @asynccontextmanager
 async def serving_counted(urls: Urls, *, workers: int = 1, **configured: str) -> AsyncIterator[Server]:
     """A running server for tests of what only the process does: coverage counts its lines."""
-    async with _serving(environment_for(urls, **configured), workers) as server:
+    counting = {key: text for key, text in os.environ.items() if key.startswith(COUNTING)}
+    async with _serving(environment_for(urls, **configured) | counting, workers) as server:
         yield server
 
 
