@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,13 @@ def strings(text):
     ]
 
 
+@cache  # and not at the import: each process of a run imports this, and one of them asks
+def said_by_module():
+    return {name: strings(text) for name, text in MODULES.items()}
+
+
 def modules_saying(pattern):
-    return {name for name, said in SAID.items() if any(re.search(pattern, each) for each in said)}
-
-
-SAID = {name: strings(text) for name, text in MODULES.items()}
+    return {name for name, said in said_by_module().items() if any(re.search(pattern, each) for each in said)}
 
 
 @pytest.mark.parametrize("table", sorted(OWNERS))
@@ -134,7 +137,7 @@ def test_time_in_sql_is_the_replaceable_function():
     wall_clock = r"(?i)\b(now\(\)|current_timestamp|clock_timestamp|localtimestamp|statement_timestamp)"
     said = {
         name
-        for name, said in SAID.items()
+        for name, said in said_by_module().items()
         for text in said
         if re.search(wall_clock, text.replace("keystead_now()", ""))
     }

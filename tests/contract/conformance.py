@@ -11,12 +11,16 @@ from keystead.api.rest.catalogue import ROUTES
 DOCUMENT = openapi.document(ROUTES)
 # Said of any path and method, so not repeated for each: there is nothing here, or nothing for this method.
 UNDOCUMENTED = {404, 405}
+_PATHS = [
+    (re.compile(re.sub(r"{\w+}", "[^/]+", template)), operations)
+    for template, operations in DOCUMENT["paths"].items()
+]
 
 
 def operation_of(method, path):
     """The documented operation that a request reaches, if any."""
-    for template, operations in DOCUMENT["paths"].items():
-        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+    for pattern, operations in _PATHS:
+        if pattern.fullmatch(path):
             return operations.get("get" if method == "HEAD" else method.lower())
     return None
 

@@ -28,8 +28,9 @@ HOSTILE = [
 
 @pytest.fixture
 def lines(capfdbinary):
+    before = structlog.get_config()
     yield lambda: capfdbinary.readouterr().err.splitlines()
-    structlog.reset_defaults()
+    structlog.configure(**before)
     logging.getLogger().handlers.clear()
 
 

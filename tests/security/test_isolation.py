@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -53,12 +54,12 @@ async def attempt(service, email, *, full_name):
 
 
 async def until_done(attempts):
-    """The first answer that is no 503: the queue of hashes is bounded, and who does not fit comes again."""
-    for one in attempts:
+    """The first answer that is no 503: the queue of hashes is bounded, and who does not fit comes again, ever later."""
+    for number, one in enumerate(attempts):
         answer = await one
         if answer.status_code != 503:
             return answer.json()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1 * number * random.random())
     raise AssertionError("the service never had time")
 
 
