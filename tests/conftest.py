@@ -1,10 +1,13 @@
 """Fixtures of the whole suite: real servers, real databases, time that can be moved."""
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
+import structlog
 
 from keystead.api.rest.server import rest_app
 from keystead.kernel.db import Database, PoolLimits
@@ -17,12 +20,35 @@ from tests.support import throwaway
 from tests.support.clock import MovableClock
 from tests.support.databases import Cluster
 
+TESTS = Path(__file__).parent
 ROOT_SECRET = "a root secret of the test suite, 0123456789"
+# A traceback as Python writes it: with the rich one's locals and colours, a single 500 takes seconds.
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+# Matrices and sweeps: they send the same along the same paths some hundred times, which coverage would watch at the
+# price of a third more, to see what other tests have shown it.
+UNWATCHED = {
+    "accounts/test_verify_email.py",
+    "contract/test_headers.py",
+    "contract/test_machine_permissions.py",
+    "contract/test_permissions.py",
+    "jwt/test_altered_tokens.py",
+    "jwt/test_broken_checks.py",
+    "security/test_attacks.py",
+    "security/test_isolation.py",
+    "security/test_source.py",
+}
 NEEDS_SERVERS = {"cluster", "valkey", "urls", "db", "vault", "core", "client", "server"}
+
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
+if find_spec("sniffio") is None:
+    # httpx2 asks for it at each request, and what is not there would be looked for in every folder each time.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        if str(item.path.relative_to(TESTS)) in UNWATCHED:
+            item.add_marker(pytest.mark.no_cover)
         if NEEDS_SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
     # Those that may take long begin first, lest one worker is at it when the others have ended.
