@@ -1,6 +1,8 @@
 """Databases for tests: a migrated template, and clones of it that a test may write to."""
 
+import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,11 +26,34 @@ class Urls:
     runtime: str
 
 
-@dataclass(frozen=True)
+class Superuser:
+    """One connection for whoever asks, in a thread with a loop of its own: to connect costs as much as a database."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._turn = asyncio.Lock()
+        self._connection: asyncpg.Connection | None = None
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    async def execute(self, *statements: str) -> None:
+        there = asyncio.run_coroutine_threadsafe(self._execute(statements), self._loop)
+        await asyncio.wrap_future(there)
+
+    async def _execute(self, statements: tuple[str, ...]) -> None:
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self._server.superuser_url)
+            for statement in statements:
+                await self._connection.execute(statement)
+
+
 class Cluster:
     """A PostgreSQL server of the test run."""
 
-    server: PostgresServer
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self._superuser = Superuser(server)
 
     def urls(self, database: str) -> Urls:
         return Urls(
@@ -36,12 +61,7 @@ class Cluster:
         )
 
     async def execute(self, *statements: str) -> None:
-        connection = await asyncpg.connect(self.server.superuser_url)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
+        await self._superuser.execute(*statements)
 
     async def make_template(self, settings_for) -> None:
         """A migrated database with an unlocked vault and a signing key, so that clones need not make one."""
