@@ -59,7 +59,7 @@ async def until_done(attempts):
         answer = await one
         if answer.status_code != 503:
             return answer.json()
-        await asyncio.sleep(0.1 * number * random.random())
+        await asyncio.sleep(min(0.1 * 2**number, 3) * random.random())
     raise AssertionError("the service never had time")
 
 
