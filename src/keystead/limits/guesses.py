@@ -13,6 +13,9 @@ from keystead.kernel.telemetry import GUESSES
 from keystead.limits import store
 from keystead.limits.store import Blocks, Budget, Guess
 
+AT_ONCE = (
+    2  # of one source in this process: more would only wait elsewhere, for their hash, in the way of others
+)
 MAX_WAITING = 100  # for others of the same source that are under way
 LONGEST_WAIT = 10.0  # seconds
 _PAUSE = 0.05  # between looks at what another worker has under way
@@ -53,7 +56,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Line:
-    """Those of one source in this process: as many as the budget allows at once, the others behind them."""
+    """Those of one source in this process: two at once, the others behind them."""
 
     places: asyncio.Semaphore
     waiting: int = 0
@@ -86,7 +89,7 @@ class Guesses:
     async def line(self, guess: Guess) -> AsyncIterator[None]:
         """The block begins when it is their turn among those of one source. Raises TooManyAttempts if too many wait."""
         key = (guess.account, guess.source)
-        line = self._lines.setdefault(key, _Line(asyncio.Semaphore(self.budget.per_source)))
+        line = self._lines.setdefault(key, _Line(asyncio.Semaphore(min(AT_ONCE, self.budget.per_source))))
         if line.waiting >= MAX_WAITING:
             raise TooManyAttempts(retry_after=1)
         line.waiting += 1

@@ -74,7 +74,7 @@ async def guess(
         _reached("known", guesses, known),
         _reached("unknown", guesses, unknown),
         Finding(
-            "kinds of answers, known and unknown",
+            "kinds of answers about an account, known and unknown",
             2 * guesses,
             f"{len(known.kinds)} and {len(unknown.kinds)}",
             "the same",
@@ -140,7 +140,10 @@ async def _attack(
             address = jobs.pop()
             answer = await _insist(wire, email, f"guess number {len(jobs)}", address, attack)
             attack.statuses[answer.status_code] += 1
-            attack.kinds.add(_kind(answer))
+            if (
+                answer.json()["code"] != "rate_limited"
+            ):  # by the address, before anything is known of the account
+                attack.kinds.add(_kind(answer))
             advance(guesses - len(jobs))
 
     wires = stage.wires(connections + 1)
