@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from time import monotonic, sleep
 
@@ -37,18 +37,20 @@ class Effort:
 
     @property
     def total_seconds(self) -> float:
-        return self.seconds + 4 * self.measuring
+        return self.seconds + 5 * self.measuring
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Rates are per second. Hashes: of the idle machine before and after, and of loops that step back as the server's
-    threads do beside as many refused requests. `capacity`: logins when there are no more than can be hashed."""
+    threads do beside as many refused requests. Logins, when there are no more than can be hashed: of the machine alone,
+    and beside as many refused requests."""
 
     idle_before: float
     idle_after: float
     beside_refusals: float
     capacity: float
+    capacity_beside: float
     herd: Outcome
     memory: Sequence[tuple[float, float]]
     spent: dict[str, float]
@@ -60,8 +62,8 @@ class Shown:
         goodput, logins = self.goodput(effort), self.herd.answers[LOGIN]
         growth = max(most - before for before, most in self.memory)
         ceilings = {
-            "hashes beside refusals": self.beside_refusals,
-            "logins that are not refused": self.capacity,
+            "hashes beside as many refusals": self.beside_refusals,
+            "logins that fit, beside as many refusals": self.capacity_beside,
         }
         others = {name: each for name, each in self.herd.answers.items() if name != LOGIN}
         return [
@@ -103,6 +105,8 @@ def run(server: Keystead, effort: Effort, advance: Callable[[float], None]) -> S
     dice = random.Random(effort.seed)
     emails = _settle_people(server, effort.people)
     others = traffic.register(server, _CHAINS)
+    # Others than those: who signs in too often loses the oldest session.
+    few = traffic.login(server, traffic.register(server, _CONNECTIONS), may_refuse=True)
 
     def measured(floor: Floor) -> float:
         per_second = floor.measure(effort.measuring).per_second
@@ -113,12 +117,12 @@ def run(server: Keystead, effort: Effort, advance: Callable[[float], None]) -> S
         for each in (floor, stepped_back):
             each.measure(0.1)  # they start
         idle_before = measured(floor)
-        load = Load(_refused(server, emails, effort, dice))
-        sleep(_LEAD)
-        beside_refusals = measured(stepped_back)
-        load.outcome()
-        few = traffic.login(server, others[:_CONNECTIONS], may_refuse=True)
+        with _refusals(server, emails, effort, dice):
+            beside_refusals = measured(stepped_back)
         capacity = few.measure(effort.measuring).per_second
+        advance(effort.measuring)
+        with _refusals(server, emails, effort, dice):
+            capacity_beside = few.measure(effort.measuring).per_second
         advance(effort.measuring)
         resident = [procfs.status_mib(pid, "VmRSS") for pid in server.worker_pids()]
         before = procfs.cpu_seconds(server.pid)
@@ -130,6 +134,7 @@ def run(server: Keystead, effort: Effort, advance: Callable[[float], None]) -> S
             idle_after=measured(floor),
             beside_refusals=beside_refusals,
             capacity=capacity,
+            capacity_beside=capacity_beside,
             herd=outcome,
             memory=list(zip(resident, most, strict=True)),
             spent={part: seconds - before.get(part, 0) for part, seconds in after.items()},
@@ -174,12 +179,16 @@ def _herd(
     )
 
 
-def _refused(server: Keystead, emails: list[str], effort: Effort, dice: random.Random) -> Plan:
+@contextmanager
+def _refusals(server: Keystead, emails: list[str], effort: Effort, dice: random.Random) -> Iterator[None]:
     """As many requests that cost what a login costs that is refused at the door: of a method that is not there."""
-    seconds = effort.measuring + _LEAD + 1.0
+    seconds = effort.measuring + 2 * _LEAD
     logins = _logins(emails, int(effort.per_second * seconds), dice)
     refused = tuple(login.replace(b"POST", b"PUT", 1) for login in logins)
-    return Plan(server.port, seconds, (Stream(LOGIN, effort.per_second, refused),))
+    load = Load(Plan(server.port, seconds, (Stream(LOGIN, effort.per_second, refused),)))
+    sleep(_LEAD)
+    yield
+    load.outcome()
 
 
 def _logins(emails: list[str], count: int, dice: random.Random) -> Iterator[bytes]:

@@ -82,7 +82,8 @@ def _prove_herd(server: Keystead, options: argparse.Namespace, console: Console,
     console.print(
         f"goodput {goodput:.1f} logins a second: {goodput / shown.idle_before:.2f} of the idle machine's hashes, "
         f"{goodput / shown.beside_refusals:.2f} of those beside refusals, "
-        f"{goodput / shown.capacity:.2f} of the {shown.capacity:.1f} logins a second when nobody is refused"
+        f"{goodput / shown.capacity:.2f} of the {shown.capacity:.1f} logins a second that fit when there are no more, "
+        f"{goodput / shown.capacity_beside:.2f} of the {shown.capacity_beside:.1f} that fit beside as many refusals"
     )
     spent = ", ".join(f"{part} {seconds:.1f}" for part, seconds in sorted(shown.spent.items()))
     console.print(f"processor seconds: {spent}")

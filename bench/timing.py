@@ -220,7 +220,7 @@ async def _fifths(stage: Stage) -> list[Comparison]:
             login(await stage.accounts()),
             fifths["o"],
             fifths["o"].make_ready,
-            tells="how often one has guessed oneself",
+            tells="what the next answer says openly, 429",
         ),
     ]
 
@@ -310,7 +310,6 @@ async def _registrations(stage: Stage) -> list[Comparison]:
             "login: unverified against unknown",
             login(attempts),
             login(stage.nobodies()),
-            tells="that somebody has tried to register an address of late",
         ),
         Comparison("register: known against new", register(lambda: known), register(new_email)),
     ]
