@@ -1,6 +1,10 @@
 """Fixtures of the whole suite: real servers, real databases, time that can be moved."""
 
+import gc
 import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,20 +28,22 @@ TESTS = Path(__file__).parent
 ROOT_SECRET = "a root secret of the test suite, 0123456789"
 # A traceback as Python writes it: with the rich one's locals and colours, a single 500 takes seconds.
 PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-# Matrices and sweeps: they send the same along the same paths some hundred times, which coverage would watch at the
-# price of a third more, to see what other tests have shown it.
+# Coverage watches this many cases of a test in each process: those that follow take the same paths with other values,
+# and to look on would take as long again. In some modules a single case does that.
+WATCHED_CASES = 5
 UNWATCHED = {
-    "accounts/test_verify_email.py",
-    "contract/test_headers.py",
     "contract/test_machine_permissions.py",
     "contract/test_permissions.py",
     "jwt/test_altered_tokens.py",
     "jwt/test_broken_checks.py",
-    "security/test_attacks.py",
     "security/test_isolation.py",
     "security/test_source.py",
+    "users/known_passwords/test_build.py",
+    "users/known_passwords/test_strength.py",
 }
 NEEDS_SERVERS = {"cluster", "valkey", "urls", "db", "vault", "core", "client", "server"}
+
+seen = Counter[str]()
 
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 if find_spec("sniffio") is None:
@@ -45,14 +51,45 @@ if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 
+def pytest_collection():
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """What is there now stays to the end: half a million objects, among which no later search will find garbage."""
+    gc.enable()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
-        if str(item.path.relative_to(TESTS)) in UNWATCHED:
-            item.add_marker(pytest.mark.no_cover)
         if NEEDS_SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
     # Those that may take long begin first, lest one worker is at it when the others have ended.
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    case = item.nodeid.partition("[")[0]
+    seen[case] += 1
+    if seen[case] <= WATCHED_CASES and str(item.path.relative_to(TESTS)) not in UNWATCHED:
+        return (yield)
+    with unwatched():
+        return (yield)
+
+
+@contextmanager
+def unwatched():
+    """What starts meanwhile in this thread, and threads that do, are not looked at by coverage."""
+    traces = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(traces[0])
+        threading.settrace(traces[1])
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import threading
 from collections import Counter
-from contextlib import contextmanager
 from itertools import count
 
 import asyncpg
@@ -19,6 +17,7 @@ from keystead.api.rest.catalogue import ROUTES
 from keystead.api.rest.oauth_errors import oauth_status_of
 from keystead.api.rest.problems import STATUS
 from keystead.kernel.caller import Access
+from tests.conftest import unwatched
 from tests.contract.conformance import DOCUMENT
 from tests.support.people import PASSWORD
 from tests.support.server import serving
@@ -198,7 +197,7 @@ async def test_schemathesis_finds_nothing(cluster):
 
             admin = sign_up()
             await make_admin(urls, admin["user"]["id"])
-            with untraced_threads():
+            with unwatched():  # of millions of calls none is ours
                 cases, statuses, failures = await asyncio.to_thread(explore, server.base_url, sign_up, admin)
         assert "request.failed" not in server.logs()
     assert not failures, "\n\n".join(failure[:2500] for failure in failures[:20])
@@ -214,17 +213,6 @@ async def make_admin(urls, user_id):
         "INSERT INTO user_roles (user_id, role) VALUES ($1::text::uuid, 'admin')", user_id
     )
     await connection.close()
-
-
-@contextmanager
-def untraced_threads():
-    """Those that start meanwhile are not looked at by coverage: of their millions of calls none is ours."""
-    trace = threading.gettrace()
-    threading.settrace(None)
-    try:
-        yield
-    finally:
-        threading.settrace(trace)
 
 
 def explore(url, sign_up, admin):

@@ -397,7 +397,6 @@ async def test_of_many_who_add_the_same_one_makes_it_and_the_others_renew_it(her
     )
 
 
-@pytest.mark.no_cover  # what is done ten thousand times here, others do once
 async def test_ten_thousand_entries_are_as_many_as_there_can_be_and_are_listed_page_by_page(
     here, there, admin
 ):
