@@ -305,6 +305,15 @@ async def test_how_a_bucket_stands_is_told_of_ones_own_only(limiter):
     assert refused.standing.rule.name == "r"
 
 
+async def test_of_ones_own_buckets_the_emptiest_is_told_and_of_places_nothing(limiter):
+    rules = rule(limit=10), rule(name="wide", limit=1000), rule(name="p", strategy=Strategy.CONCURRENCY)
+    for order in (rules, rules[::-1]):
+        permit = await admitted(limiter(*order))
+        assert permit is not None
+        assert permit.standing is not None
+        assert permit.standing.rule.name == "r"
+
+
 async def test_a_rule_may_demand_a_challenge_once_its_tokens_are_gone(limiter):
     judge = limiter(rule(limit=2, challenge=8), rule(name="hard", limit=5))
     assert await count(judge, 2) == 2

@@ -26,7 +26,11 @@ def bare(answer):
         sorted(
             (name, value.replace(own, "ID"))
             for name, value in answer.headers.multi_items()
-            if name != "ratelimit"  # what is left to the address that asks, whatever it asks
+            if name
+            not in (
+                "ratelimit",
+                "ratelimit-policy",
+            )  # what is left to the address that asks, whatever it asks
         ),
         answer.content.replace(own.encode(), b"ID"),
     )

@@ -14,7 +14,7 @@ from keystead.limits.challenge.challenges import Challenges
 from keystead.limits.leases import Leases
 from keystead.limits.networks import network_of, tiers
 from keystead.limits.places import Places
-from keystead.limits.types import Per, RateLimited, RouteClass, Rule, Standing
+from keystead.limits.types import Per, RateLimited, RouteClass, Rule, Standing, Strategy
 from keystead.vault import Vault
 
 log = structlog.get_logger("limits")
@@ -203,6 +203,11 @@ class Limiter:
 
 
 def _show(permit: Permit, standing: Standing) -> None:
-    # Others share the buckets of networks and applications: what they do is not this caller's to know.
-    if standing.rule.per in _SHOWN:
+    """Of several buckets the one that is emptiest is told."""
+    # Others share the buckets of networks and applications: what they do is not this caller's to know. And places that
+    # are free at the moment are no quota.
+    rule, told = standing.rule, permit.standing
+    if rule.per not in _SHOWN or rule.strategy is Strategy.CONCURRENCY:
+        return
+    if told is None or standing.remaining * told.rule.limit <= told.remaining * rule.limit:
         permit.standing = standing
