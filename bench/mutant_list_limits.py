@@ -74,7 +74,7 @@ LIMIT_MUTANTS = (
     _one(
         "limiter: everybody is told of a bucket that others share",
         "limits/limiter.py",
-        "rule.per not in _SHOWN or ",
+        "standing.rule.per in _SHOWN and ",
         "",
         LIMITER,
     ),

@@ -305,8 +305,8 @@ async def test_how_a_bucket_stands_is_told_of_ones_own_only(limiter):
     assert refused.standing.rule.name == "r"
 
 
-async def test_of_ones_own_buckets_the_emptiest_is_told_and_of_places_nothing(limiter):
-    rules = rule(limit=10), rule(name="wide", limit=1000), rule(name="p", strategy=Strategy.CONCURRENCY)
+async def test_of_places_nothing_is_told(limiter):
+    rules = rule(limit=10), rule(name="p", strategy=Strategy.CONCURRENCY)
     for order in (rules, rules[::-1]):
         permit = await admitted(limiter(*order))
         assert permit is not None

@@ -124,7 +124,8 @@ class Mailbox:
         await self._stopping.wait()
         server.close()
         for transport in list(self._open):
-            cast(asyncio.Transport, transport).abort()
+            if not transport.is_closing():
+                cast(asyncio.Transport, transport).abort()
         await asyncio.sleep(0)  # for the connections to hear of it
 
     def _session(self) -> SMTP:

@@ -203,11 +203,7 @@ class Limiter:
 
 
 def _show(permit: Permit, standing: Standing) -> None:
-    """Of several buckets the one that is emptiest is told."""
     # Others share the buckets of networks and applications: what they do is not this caller's to know. And places that
     # are free at the moment are no quota.
-    rule, told = standing.rule, permit.standing
-    if rule.per not in _SHOWN or rule.strategy is Strategy.CONCURRENCY:
-        return
-    if told is None or standing.remaining * told.rule.limit <= told.remaining * rule.limit:
+    if standing.rule.per in _SHOWN and standing.rule.strategy is not Strategy.CONCURRENCY:
         permit.standing = standing
