@@ -173,8 +173,8 @@ MUTANTS = (
         "auth/login.py",
         (
             (
-                "is_right = await self.hasher.verify(stored, password, place=place)",
-                "is_right = credential is not None and await self.hasher.verify(stored, password)",
+                "return await self.hasher.verify(stored, password, place=place), False",
+                "return credential is not None and await self.hasher.verify(stored, password), False",
             ),
         ),
         (LOGIN, "tests/security/test_enumeration.py"),
@@ -349,6 +349,12 @@ MUTANTS = (
         "api/rest/cookies.py",
         (("return origin == self.own_origin or origin in application.origins", "return bool(origin)"),),
         ("tests/contract/test_cookie_mode.py",),
+    ),
+    Mutant(
+        "register: an attempt at a taken address costs its logins a second hash",
+        "auth/register.py",
+        (("beside=owner)", "beside=None)"),),
+        ("tests/security/test_enumeration.py",),
     ),
     Mutant(
         "login: an attempt at a taken address is told apart",

@@ -204,6 +204,8 @@ async def test_a_guess_whose_process_died_counts_as_failed_once_its_time_is_up(c
     login.guesses._lines.clear()  # as in the process that comes after it
     assert (await try_login(client, email)).status_code == 401
     assert (await try_login(client, email, PASSWORD)).status_code == 429
+    for each in abandoned:  # or they would be left when there is no database any more
+        await each.__aexit__(None, None, None)
 
 
 async def test_the_owner_is_told_once_and_the_link_lets_them_in(client, core, db, clock):

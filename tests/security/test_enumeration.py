@@ -285,6 +285,7 @@ async def test_asvs_v5_6_3_8_and_cve_class_45_whoever_registers_and_signs_in_doe
         told[name].append(len(hashes_of))
     assert told["free"] == told["taken"]
     assert [answer[0] for answer in told["free"][:2]] == [403, 401]
+    assert told["free"][2] == 2  # one for each login, as for an address that nobody has
 
 
 async def test_an_attempt_that_is_nobodys_or_another_addresss_verifies_nothing(proven):

@@ -330,3 +330,32 @@ async def test_a_hash_nobody_waits_for_any_more_still_counts_until_it_is_done():
     with pytest.raises(Overloaded):
         await hasher.hash("password")
     hasher.close()
+
+
+async def test_a_password_beside_another_is_checked_with_it_for_one_hash(hasher):
+    one = await hasher.hash("the password of the owner")
+    other = await hasher.hash("the password of somebody", beside=one)
+    assert one != other
+
+    def counted():
+        return REGISTRY.get_sample_value("password_hashes_total") or 0
+
+    async def both(stored, password):
+        before = counted()
+        found = await hasher.verify_either(one, stored, password)
+        return found, counted() - before
+
+    assert await both(other, "the password of the owner") == ((True, False), 1)
+    assert await both(other, "the password of somebody") == ((False, True), 1)
+    assert await both(other, "neither") == ((False, False), 1)
+    apart = await hasher.hash("the password of somebody")
+    assert await both(apart, "the password of somebody") == ((False, True), 2)
+
+
+@pytest.mark.parametrize(
+    "beside", ["!", "", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuuMBE4SBZrR2ffm1W3fYbkjKvTqkO2a"]
+)
+async def test_beside_what_is_no_hash_of_today_a_password_has_a_salt_of_its_own(hasher, beside):
+    stored = await hasher.hash("a password", beside=beside)
+    assert await hasher.verify(stored, "a password")
+    assert await hasher.verify_either(beside, stored, "a password") == (False, True)

@@ -111,13 +111,7 @@ class Login:
         application: Application,
     ) -> LiveSession:
         credential, pending = await self._find(account)
-        stored = credential.password_hash if credential else self.hasher.decoy
-        is_right = await self.hasher.verify(stored, password, place=place)
-        # An attempt at a taken address is told what one at a free address is told, for the same work: whoever makes one
-        # does not learn which it was.
-        is_pending = pending is not None and await self.hasher.verify(
-            pending.password_hash, password, place=place
-        )
+        is_right, is_pending = await self._check(credential, pending, password, place)
         if credential is None or not is_right or credential.status in _CLOSED:
             if is_pending and not (credential is not None and is_right):
                 AUTH_ATTEMPTS.labels("login", "unverified").inc()
@@ -129,6 +123,22 @@ class Login:
         if self.hasher.is_outdated(credential.password_hash):
             await self._renew(credential, password)
         return session
+
+    async def _check(
+        self, credential: Credential | None, pending: Credential | None, password: str, place: Place
+    ) -> tuple[bool, bool]:
+        """Whether it is the account's password, and whether it is that of the attempt: for the work of one, whatever
+        there is. An attempt at a taken address is told what one at a free address is told, so that whoever makes one
+        does not learn which it was.
+        """
+        if pending is None:
+            stored = credential.password_hash if credential else self.hasher.decoy
+            return await self.hasher.verify(stored, password, place=place), False
+        if credential is None:
+            return False, await self.hasher.verify(pending.password_hash, password, place=place)
+        return await self.hasher.verify_either(
+            credential.password_hash, pending.password_hash, password, place=place
+        )
 
     async def _find(self, account: bytes) -> tuple[Credential | None, Credential | None]:
         """The account, and the newest attempt to register its address."""

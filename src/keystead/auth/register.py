@@ -82,7 +82,7 @@ class Register:
         # Asked before anything is looked up: it says the same of a free and of a taken address.
         await self._ask(address, full_name, application)
         status = UserStatus.PENDING if self.require_verified_email else UserStatus.ACTIVE
-        hashed = await self.hasher.hash(password)
+        hashed = await self._hash(password, address)
         new = NewUser(
             email=address, full_name=full_name, password_hash=hashed, status=status, is_verified=False
         )
@@ -101,6 +101,15 @@ class Register:
             token_pair = await self.issue_token_pair(session)
         AUTH_ATTEMPTS.labels("register", "admitted").inc()
         return Registered(self.show_profile(stored), token_pair)
+
+    async def _hash(self, password: str, address: EmailAddress) -> str:
+        """An attempt at a taken address shares the salt of its owner's hash, so that a login checks both for one."""
+        if not self.require_verified_email:
+            return await self.hasher.hash(password)
+        account = self.vault.index(address.canonical, purpose="email_index")
+        found = await store.list_credentials(self.db, account)
+        owner = next((each.password_hash for each in found if each.status != UserStatus.PENDING), None)
+        return await self.hasher.hash(password, beside=owner)
 
     async def _ask(self, address: EmailAddress, full_name: str | None, application: Application) -> None:
         if self.hooks.has(HookPoint.BEFORE_REGISTRATION):

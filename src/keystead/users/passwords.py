@@ -6,12 +6,14 @@ import re
 import sys
 import threading
 import unicodedata
+from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from hmac import compare_digest
 from time import monotonic, perf_counter
 from typing import ClassVar, TypeVar
 
@@ -165,8 +167,10 @@ class Hasher:
         self._seconds = perf_counter() - started
         self._timed_hashes = 1
 
-    async def hash(self, password: str) -> str:
-        return await self._run(lambda: self._argon2.hash(_prepared(password)))
+    async def hash(self, password: str, *, beside: str | None = None) -> str:
+        """With the salt of `beside`, if that is a hash as they are made today: `verify_either` checks both at once."""
+        salt = _salt_of(beside) if beside is not None and self._is_of_today(beside) else None
+        return await self._run(lambda: self._argon2.hash(_prepared(password), salt=salt))
 
     async def verify(self, stored: str, password: str, *, place: Place | None = None) -> bool:
         """Whether `password` is the one behind `stored`, made here or elsewhere. A place is good for one hash.
@@ -180,9 +184,23 @@ class Hasher:
         matches = await self._run(lambda: self._matches(checked, password), place)
         return is_usable and matches
 
+    async def verify_either(
+        self, one: str, other: str, password: str, *, place: Place | None = None
+    ) -> tuple[bool, bool]:
+        """`verify` of each. Of two with the same salt it costs what one costs."""
+        if not self._is_of_today(one) or _form_of(one) != _form_of(other):
+            is_one = await self.verify(one, password, place=place)
+            return is_one, await self.verify(other, password, place=place)
+        salt = _salt_of(one)
+        made = await self._run(lambda: self._argon2.hash(_prepared(password), salt=salt), place)
+        return compare_digest(made, one), compare_digest(made, other)
+
     def is_outdated(self, stored: str) -> bool:
         """Whether `stored` was made elsewhere, or with other parameters than today's."""
         return foreign_hashes.is_foreign(stored) or self._argon2.check_needs_rehash(stored)
+
+    def _is_of_today(self, stored: str) -> bool:
+        return _is_affordable(stored) and not self.is_outdated(stored)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -270,6 +288,16 @@ def _is_affordable(stored: str) -> bool:
     return is_argon2_affordable(
         memory_kib=asked.memory_cost, iterations=asked.time_cost, parallelism=asked.parallelism
     )
+
+
+def _form_of(stored: str) -> str:
+    """Parameters and salt of an Argon2 hash."""
+    return stored.rpartition("$")[0]
+
+
+def _salt_of(stored: str) -> bytes:
+    salt = stored.split("$")[4]
+    return b64decode(salt + "=" * (-len(salt) % 4))
 
 
 def _without(text: str, words: Iterable[str]) -> str:
